@@ -1,0 +1,179 @@
+"""Every command a contributor or CI runs. ``./dev test`` runs the sessions marked as default: the whole gate.
+
+A session owns a virtual environment, which is kept between runs; its tools are installed again only when their pins
+change. Everything is tested as it is shipped: as a wheel, with the Rust core or without it.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.download_python = "never"
+nox.options.reuse_existing_virtualenvs = True
+
+ROOT = Path(__file__).parent
+PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
+RUNTIME = PYPROJECT["project"]["dependencies"]
+WHEELS = ROOT / ".nox" / "wheels"
+
+# Identical with and without the Rust core, so run once.
+STATIC_TESTS = ["tests/architecture", "tests/typing"]
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, formatting and who may import whom."""
+    install_tools(session, "lint")
+    session.run("ruff", "check", *session.posargs)
+    session.run("ruff", "format", "--check")
+    session.run("lint-imports", "--no-logo", env={"PYTHONPATH": "python"})
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Strict mypy and pyright; the stub of the Rust core against the built module."""
+    install_tools(session, "build", "types", "test")
+    install_wheel(session, native_wheel(session))
+    session.run("mypy")
+    session.run("pyright", "--pythonpath", session_python(session))
+    session.run("stubtest", "durable_primitives._core._native")
+
+
+@nox.session(venv_backend="none")
+def rust(session: nox.Session) -> None:
+    """Formatting, clippy and the tests of the Rust crates."""
+    cargo(session, "fmt", "--all", "--check")
+    cargo(session, "clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings")
+    cargo(session, "test", "--workspace", "--locked", "--quiet")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The test suite on the Rust core. Arguments go to pytest."""
+    install_tools(session, "build", "lint", "types", "test")
+    install_wheel(session, native_wheel(session))
+    pytest(session, *session.posargs, core="native")
+
+
+@nox.session
+def tests_reference(session: nox.Session) -> None:
+    """The test suite on the pure-Python core, from a wheel that holds nothing else. Arguments go to pytest."""
+    install_tools(session, "build-pure", "test")
+    install_wheel(session, pure_wheel(session))
+    pytest(session, *(f"--ignore={path}" for path in STATIC_TESTS), *session.posargs, core="reference")
+
+
+@nox.session
+def import_time(session: nox.Session) -> None:
+    """``import durable_primitives`` stays under its limit."""
+    install_tools(session, "build")
+    install_wheel(session, native_wheel(session))
+    session.run("python", "-I", ".ci/import_time.py", *session.posargs)
+
+
+@nox.session(default=False)
+def demo(session: nox.Session) -> None:
+    """The webhooks example on SQLite. Arguments go to the example."""
+    install_tools(session, "build")
+    install_wheel(session, native_wheel(session))
+    session.run("python", "-m", "examples.webhooks", *session.posargs)
+
+
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """The benchmarks. Arguments go to them."""
+    install_tools(session, "build")
+    install_wheel(session, native_wheel(session))
+    session.run("python", "-m", "tests.benchmarks", *session.posargs)
+
+
+@nox.session(default=False)
+def crash(session: nox.Session) -> None:
+    """A long campaign of ``kill -9``: the suite's crash tests with many more rounds."""
+    install_tools(session, "build", "test")
+    install_wheel(session, native_wheel(session))
+    rounds = session.env.get("CRASH_ROUNDS", "200")
+    pytest(session, "-m", "crash", f"--crash-rounds={rounds}", "--timeout=3600", *session.posargs, core="native")
+
+
+@nox.session(default=False)
+def format(session: nox.Session) -> None:
+    """Rewrite the sources as the formatters want them."""
+    install_tools(session, "lint")
+    session.run("ruff", "check", "--fix", "--exit-zero", "--quiet")
+    session.run("ruff", "format")
+    cargo(session, "fmt", "--all")
+
+
+@nox.session(default=False)
+def changelog(session: nox.Session) -> None:
+    """The next release's notes from the fragments in changes/; ``-- --yes --version X`` writes CHANGELOG.md."""
+    install_tools(session, "changelog")
+    session.run("towncrier", "build", *(session.posargs or ["--draft", "--version", PYPROJECT["project"]["version"]]))
+
+
+def install_tools(session: nox.Session, *groups: str) -> None:
+    """Install the SDK's dependencies and the named groups, unless this environment already has exactly those."""
+    wanted = [*RUNTIME, *nox.project.dependency_groups(PYPROJECT, *groups)]
+    stamp = Path(session.virtualenv.location) / "installed.txt"
+    if not stamp.exists() or stamp.read_text().splitlines() != wanted:
+        session.install(*wanted)
+        stamp.write_text("\n".join(wanted))
+
+
+def install_wheel(session: nox.Session, wheel: Path) -> None:
+    """Install a wheel of the SDK over the one that may be there; its dependencies are already installed."""
+    session.install("--no-deps", "--force-reinstall", str(wheel))
+
+
+def native_wheel(session: nox.Session) -> Path:
+    """The wheel with the Rust core, optimised."""
+    folder = empty_folder(WHEELS / "native")
+    session.run("maturin", "build", "--release", "--locked", "--quiet", "--interpreter", sys.executable, "--out", str(folder))
+    return next(folder.glob("*.whl"))
+
+
+def pure_wheel(session: nox.Session) -> Path:
+    """The wheel without the Rust core, for platforms that cannot load it: same metadata, another build backend."""
+    project = empty_folder(WHEELS / "pure" / "project")
+    native_only = shutil.ignore_patterns("_native.*.so", "_native.so", "_native.pyd", "__pycache__")
+    shutil.copytree(ROOT / "python", project / "python", ignore=native_only)
+    for name in ("README.md", "LICENSE"):
+        shutil.copy(ROOT / name, project)
+    settings = re.sub(r"(?ms)^\[build-system\].*?(?=^\[)", "", (ROOT / "pyproject.toml").read_text())
+    settings += '[tool.hatch.build.targets.wheel]\npackages = ["python/durable_primitives"]\n'
+    settings += '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+    (project / "pyproject.toml").write_text(settings)
+    folder = empty_folder(WHEELS / "pure" / "dist")
+    with session.chdir(project):
+        session.run("hatchling", "build", "-t", "wheel", "-d", str(folder), silent=True)
+    return next(folder.glob("*-none-any.whl"))
+
+
+def pytest(session: nox.Session, *args: str, core: str) -> None:
+    """Run pytest and insist on one implementation of the core."""
+    session.run("python", "-m", "pytest", *args, env={"DURABLE_PRIMITIVES_CORE": core})
+
+
+def cargo(session: nox.Session, *args: str) -> None:
+    """Run cargo; bindings are built for the interpreter that runs nox."""
+    session.run("cargo", *args, external=True, env={"PYO3_PYTHON": sys.executable})
+
+
+def session_python(session: nox.Session) -> str:
+    """The interpreter of a session's environment."""
+    return str(Path(session.bin) / "python")
+
+
+def empty_folder(path: Path) -> Path:
+    """A fresh folder at this path."""
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)
+    return path

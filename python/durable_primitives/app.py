@@ -1,0 +1,170 @@
+"""`create_durable_primitives`: the one place where registry, backend, engine, worker and client are put together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any, Never
+
+from durable_primitives.client import PrimitivesClient
+from durable_primitives.engine.engine import DurablePrimitivesEngine
+from durable_primitives.engine.worker import Worker, WorkerOptions
+from durable_primitives.errors import DefinitionError
+from durable_primitives.events import EventTracker, NoopTracker, guard
+from durable_primitives.kernel.ids import check_name
+from durable_primitives.kernel.primitive import Definition, Registry
+from durable_primitives.services.environment import Environment
+from durable_primitives.services.options import refuse_unknown
+from durable_primitives.spi import Backend, Runtime, SystemRuntime, open_backend
+
+Resources = Callable[[], AbstractAsyncContextManager[Any]]
+
+
+class Running:
+    """An open application: its client and, unless it was opened without one, its worker."""
+
+    def __init__(self, client: PrimitivesClient, engine: DurablePrimitivesEngine, worker: Worker | None) -> None:
+        self.client = client
+        self.engine = engine
+        self.worker = worker
+
+
+class DurablePrimitives:
+    """The definitions of an application, ready to be opened on any backend.  Made by `create_durable_primitives`."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        tracker: EventTracker,
+        namespace: str,
+        resources: Resources | None,
+        runtime: Runtime,
+    ) -> None:
+        self._registry = registry
+        self._tracker = tracker
+        self._namespace = namespace
+        self._resources = resources
+        self._runtime = runtime
+
+    @asynccontextmanager
+    async def open(
+        self, backend: str | Backend, *, worker: bool = True, options: WorkerOptions | None = None
+    ) -> AsyncIterator[Running]:
+        """Open the application in this process, with a worker (the default) or as a client only.
+
+        Work that is due starts at once, with no client call.  At the end the worker stops claiming, lets handlers
+        finish within the grace of its options, and gives its leases back.
+
+        Args:
+            backend: A URL (``memory://``, ``sqlite:///app.db``, ``sqlite:////var/lib/app.db``) or a backend.
+            worker: Whether this process runs handlers.
+            options: How its worker behaves.
+
+        Raises:
+            StorageError: The store cannot be opened; the message says what to do.
+        """
+        store = open_backend(backend)
+        async with AsyncExitStack() as stack:
+            await store.open(self._namespace)
+            stack.push_async_callback(store.close)
+            stack.push_async_callback(self._tracker.close)
+            environment = Environment(self._namespace, lambda derive: self._client(engine, derive))
+            engine = DurablePrimitivesEngine(
+                self._registry, store, self._runtime, self._tracker, self._namespace, environment
+            )
+            stack.push_async_callback(engine.commits.drain)
+            runner = None
+            if worker:
+                if self._resources is not None:
+                    environment.resources = await stack.enter_async_context(self._resources())
+                runner = Worker(engine, options)
+                runner.start()
+                stack.push_async_callback(runner.stop)
+            yield Running(self._client(engine), engine, runner)
+
+    @asynccontextmanager
+    async def connect(self, backend: str | Backend) -> AsyncIterator[PrimitivesClient]:
+        """A client that runs no handler."""
+        async with self.open(backend, worker=False) as running:
+            yield running.client
+
+    def run(self, backend: str | Backend, *, options: WorkerOptions | None = None) -> None:
+        """Run a worker until SIGTERM or SIGINT, then stop in good order.  Blocks."""
+        asyncio.run(self._serve(backend, options))
+
+    async def _serve(self, backend: str | Backend, options: WorkerOptions | None) -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            # Where signals cannot be caught on the loop (Windows), Ctrl-C still cancels `asyncio.run`.
+            with contextlib.suppress(NotImplementedError):
+                loop.add_signal_handler(number, stop.set)
+        async with self.open(backend, options=options):
+            await stop.wait()
+
+    def lifespan(
+        self, backend: str | Backend, *, worker: bool = True, options: WorkerOptions | None = None
+    ) -> Callable[[Any], AbstractAsyncContextManager[dict[str, Any]]]:
+        """An ASGI lifespan: ``FastAPI(lifespan=primitives.lifespan("sqlite:///app.db"))``.
+
+        Handlers of the web application find the client as ``request.state.primitives``.
+        """
+
+        @asynccontextmanager
+        async def lifespan(_: Any) -> AsyncIterator[dict[str, Any]]:
+            async with self.open(backend, worker=worker, options=options) as running:
+                yield {"primitives": running.client}
+
+        return lifespan
+
+    def open_sync(self, backend: str | Backend) -> Never:
+        """Blocking use.  Not available in this release."""
+        raise DefinitionError("open_sync is not available in this release", help="use open() in an event loop")
+
+    def _client(self, engine: DurablePrimitivesEngine, derive: Callable[[], str] | None = None) -> PrimitivesClient:
+        return PrimitivesClient(self._registry, engine.call, self._runtime, derive)
+
+
+def create_durable_primitives(
+    *definitions: Definition,
+    tracker: EventTracker | None = None,
+    namespace: str = "default",
+    resources: Resources | None = None,
+    runtime: Runtime | None = None,
+    **unknown: Never,
+) -> DurablePrimitives:
+    """Put an application together.
+
+    Args:
+        definitions: What `Continuous.make`, `Buffer.make` and `Queue.make` returned.
+        tracker: Told about every transition; it can neither slow nor fail the work.
+        namespace: Keeps several applications apart in one store.
+        resources: A function that returns an async context manager; what it yields is `ctx.resources` in every handler.
+            It is entered once per worker.
+        runtime: The source of time, randomness and ids; the system's by default.
+
+    Raises:
+        DefinitionError: Two definitions of one kind share a name, or an option is unknown.
+
+    Example:
+        >>> import asyncio
+        >>> from durable_primitives import Queue, create_durable_primitives
+        >>> mails = Queue.make("mails", event_schema=str, execute=lambda ctx: print("to", ctx.event))
+        >>> async def main() -> None:
+        ...     async with create_durable_primitives(mails).open("memory://") as running:
+        ...         await running.client.queue(mails).enqueue("ada@example.com")
+        ...         await running.client.queue(mails).drain()
+        >>> asyncio.run(main())
+        to ada@example.com
+    """
+    refuse_unknown(unknown, create_durable_primitives, "create_durable_primitives")
+    return DurablePrimitives(
+        Registry(definitions),
+        NoopTracker() if tracker is None else guard(tracker),
+        check_name(namespace, "namespace"),
+        resources,
+        runtime or SystemRuntime(),
+    )

@@ -1,0 +1,174 @@
+"""The worker: claims what is due, keeps the leases alive, runs a bounded number of instances, and stops in good order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from durable_primitives.engine.engine import DurablePrimitivesEngine
+from durable_primitives.errors import DurablePrimitivesError
+from durable_primitives.kernel.transition import Claim, ClaimRequest, LeaseRef
+from durable_primitives.logs import get_logger
+from durable_primitives.services.ownership import Ownership
+from durable_primitives.services.purge import Sweeper
+
+_log = get_logger("durable_primitives.worker")
+
+
+class WorkerOptions(Struct, frozen=True, kw_only=True):
+    """How a worker behaves.  The defaults suit most applications."""
+
+    max_instances: int = 100
+    """Instances that this worker owns at once."""
+    lease_ms: int = 30_000
+    heartbeat_s: float = 10.0
+    grace_s: float = 20.0
+    """How long a shutdown waits for handlers that run."""
+    longest_wait_s: float = 60.0
+    """A sleeping worker looks again after so long, whatever it was told."""
+
+
+class Worker:
+    """One worker of one process.
+
+    `start` begins to claim (work that was due while nobody ran needs no client call), `stop` stops claiming, lets
+    handlers finish within the grace, and gives every lease back so that another worker takes over at once.
+    """
+
+    def __init__(self, engine: DurablePrimitivesEngine, options: WorkerOptions | None = None) -> None:
+        self._engine = engine
+        self._options = options or WorkerOptions()
+        self._owner = engine.runtime.new_id()
+        self._runs: dict[asyncio.Task[None], Ownership] = {}
+        self._sweeper = Sweeper(engine.backend, engine.runtime)
+        self._room = asyncio.Event()
+        self._stopping = False
+        self._loop: asyncio.Task[None] | None = None
+        self._leases: tuple[Ownership, ...] = ()
+        engine.commits.claimant = self._wish
+        engine.commits.on_claims = self._accept
+
+    # The life of a worker.
+
+    def start(self) -> None:
+        """Begin to claim.  Must be called on the event loop that the handlers are to run on."""
+        runtime = self._engine.runtime
+        self._event_loop = asyncio.get_running_loop()
+        self._heartbeat = runtime.heartbeat(self._options.heartbeat_s, self._beat)
+        self._loop = runtime.spawn(self._run(), "durable-primitives worker")
+
+    async def stop(self, grace_s: float | None = None) -> None:
+        """Stop claiming, finish what runs within the grace, cancel the rest, give every lease back."""
+        self._stopping = True
+        self._room.set()
+        self._engine.drain()
+        if self._loop is not None:
+            self._loop.cancel()
+            await asyncio.wait((self._loop,))
+        if self._runs:
+            await asyncio.wait(self._runs, timeout=self._options.grace_s if grace_s is None else grace_s)
+        for task in list(self._runs):
+            task.cancel()
+        if self._runs:
+            await asyncio.wait(self._runs)
+        self._heartbeat.stop()
+
+    async def run_due(self) -> int:
+        """Run everything that is due now, and what that makes due, to the end; returns how many instances ran.
+
+        For drivers that own the clock: nothing here waits for time to pass.
+        """
+        total = 0
+        while True:
+            claimed = await self._engine.commits.claim()
+            total += claimed
+            if not self._runs and not claimed:
+                return total
+            while self._runs:
+                await asyncio.wait(self._runs)
+
+    # Claiming.
+
+    async def _run(self) -> None:
+        wait = self._options.longest_wait_s
+        while not self._stopping:
+            try:
+                if len(self._runs) >= self._options.max_instances:
+                    self._room.clear()
+                    await self._room.wait()
+                    continue
+                if await self._engine.commits.claim():
+                    continue
+                await self._sweeper.sweep_if_due()
+                due = await self._engine.backend.next_due()
+                seconds = wait if due is None else (due - self._engine.runtime.now()) / 1000
+                if seconds > 0:
+                    await self._engine.backend.wait(min(seconds, self._sweeper.seconds_left(), wait))
+            except DurablePrimitivesError as error:
+                # The store is away: work in hand keeps its lease as long as it may; look again soon.
+                _log.warning("the worker cannot reach its backend", error=str(error), backend=self._engine.backend.url)
+                await asyncio.sleep(1.0)
+
+    def _wish(self) -> ClaimRequest | None:
+        """The claim that travels with the next round trip."""
+        room = self._options.max_instances - len(self._runs)
+        if self._stopping or room <= 0:
+            return None
+        options = self._options
+        return ClaimRequest(
+            owner=self._owner,
+            at=self._engine.runtime.now(),
+            lease_ms=options.lease_ms,
+            limit=room,
+            take=1,
+        )
+
+    def _accept(self, claims: Sequence[Claim]) -> None:
+        for claim in claims:
+            ownership = self._engine.own(claim)
+            ownership.crowded = self._is_full
+            if self._stopping:
+                ownership.drain()
+            task = self._engine.runtime.spawn(self._run_one(ownership), f"durable-primitives {ownership.instance}")
+            self._runs[task] = ownership
+            task.add_done_callback(self._finished)
+        self._leases = tuple(self._runs.values())
+
+    async def _run_one(self, ownership: Ownership) -> None:
+        try:
+            await self._engine.alarm(ownership)
+        except DurablePrimitivesError as error:
+            # The lease runs out by itself and its end is a due time: nothing is lost, the instance is claimed again.
+            _log.warning("a run ended without its commit", instance_id=ownership.instance, error=str(error))
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._runs.pop(task, None)
+        self._leases = tuple(self._runs.values())
+        self._room.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("a run failed outside of user code", error=repr(error), exc_info=error)
+
+    def _is_full(self) -> bool:
+        return len(self._runs) >= self._options.max_instances
+
+    # Leases.
+
+    def _beat(self) -> None:
+        """Renew every lease.  Runs on the heartbeat's thread, so that a handler that blocks the loop keeps its lease."""
+        held = self._leases
+        if not held:
+            return
+        sent_at = self._engine.runtime.now()
+        refs: list[LeaseRef] = [ownership.ref for ownership in held]
+        try:
+            answers = self._engine.backend.renew(refs, sent_at + self._options.lease_ms)
+        except DurablePrimitivesError:
+            # Unknown is not lost: the next beat tries again, and the fence decides.
+            return
+        for ownership, answer in zip(held, answers, strict=True):
+            if not answer.held:
+                self._event_loop.call_soon_threadsafe(ownership.lose)
+            elif answer.version != ownership.record.version:
+                self._event_loop.call_soon_threadsafe(ownership.notice)

@@ -1,0 +1,1 @@
+"""What users define.  One folder per primitive; they never import each other."""

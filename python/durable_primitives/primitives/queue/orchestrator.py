@@ -1,0 +1,290 @@
+"""The state machine of a queue instance and of its events.  Pure: time and random draws are arguments.
+
+An event is *live* from its acceptance to exactly one end.  What the worker says about an attempt decides:
+
+==================  ==================================  =========================================
+attempt             attempts left                       the last attempt
+==================  ==================================  =========================================
+returned            completed                           completed
+raised              waits for its retry                 dead letter
+``Retry(after)``    waits so long                       dead letter
+``Snooze(after)``   waits so long, attempt not counted  waits so long, attempt not counted
+``Cancel``          cancelled                           cancelled
+``DeadLetter``      dead letter                         dead letter
+==================  ==================================  =========================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Literal
+
+from msgspec import Struct
+
+from durable_primitives.errors import ExecutionError, QueueFullError
+from durable_primitives.events import (
+    ErrorInfo,
+    PrimitiveEvent,
+    QueueCancelled,
+    QueueCleared,
+    QueueDiscarded,
+    QueueDuplicate,
+    QueueEnqueued,
+    QueuePaused,
+    QueueRedriven,
+    QueueResumed,
+)
+from durable_primitives.kernel.decision import Decision
+from durable_primitives.kernel.ids import split_instance
+from durable_primitives.kernel.record import TERMINATED, Item, Record, Snapshot
+from durable_primitives.kernel.transition import (
+    Accepted,
+    Burial,
+    CancelAnswer,
+    Clear,
+    Create,
+    Guard,
+    NewItem,
+    Outcome,
+    Put,
+    Removal,
+    Reschedule,
+    Transition,
+)
+from durable_primitives.primitives.queue.definition import QueueDefinition
+from durable_primitives.primitives.queue.inspection import QueueInspection
+from durable_primitives.services.failures import encode_failure
+from durable_primitives.services.purge import DEAD_LETTER_MS
+from durable_primitives.signals import Cancel, DeadLetter, Retry, Snooze
+
+ACTIVE = "active"
+PAUSED = "paused"
+
+MAX_DELIVERIES = 5
+"""Claims of one event that may end without an outcome before it is given up as a crash loop."""
+
+
+class EnqueueRequest(Struct, frozen=True, gc=False):
+    """Events for one instance, encoded and routed."""
+
+    index: int
+    items: tuple[NewItem, ...]
+
+
+class IdsRequest(Struct, frozen=True, gc=False):
+    """Some events of one instance, by id."""
+
+    ids: tuple[str, ...]
+
+
+class NoRequest(Struct, frozen=True):
+    """An operation that needs no argument."""
+
+
+class Verdict(Struct, frozen=True):
+    """What becomes of an event after an attempt, and how it is told."""
+
+    change: Removal | Reschedule | Burial
+    ended: Literal["completed", "retry", "snoozed", "cancelled", "expired", "dead"]
+    reason: str | None = None
+    error: ErrorInfo | None = None
+
+
+class QueueOrchestrator(QueueInspection):
+    """Decides for one definition."""
+
+    def __init__(self, definition: QueueDefinition[object], namespace: str) -> None:
+        self._definition = definition
+        self._namespace = namespace
+        self._create = Create(status=ACTIVE, linger_ms=definition.dedupe_ms)
+        self._guards = [
+            None if room is None else Guard(room=room)
+            for room in (definition.room(index) for index in range(definition.concurrency))
+        ]
+
+    def revive(self, record: Record) -> str:
+        """A parked queue goes on where it stood."""
+        return ACTIVE
+
+    # Operations.
+
+    def enqueue(self, instance: str, request: EnqueueRequest, now: int) -> Decision[tuple[Accepted, ...]]:
+        """One blind commit: it never reads first, so producers neither conflict with each other nor with the owner."""
+        guard = self._guards[request.index] if request.index < len(self._guards) else None
+        transition = Transition(
+            instance=instance,
+            at=now,
+            guard=guard,
+            create=self._create,
+            append=request.items,
+            on_full=self._definition.on_full,
+        )
+
+        def reply(outcome: Outcome) -> tuple[Accepted, ...]:
+            if outcome.verdict == "full":
+                assert guard is not None and guard.room is not None
+                raise QueueFullError(guard.room, guard.room)
+            return outcome.accepted
+
+        return Decision(transition, reply, lambda outcome: self._told_enqueued(instance, request, outcome, now))
+
+    def _told_enqueued(
+        self, instance: str, request: EnqueueRequest, outcome: Outcome, now: int
+    ) -> Iterable[PrimitiveEvent]:
+        for new, accepted in zip(request.items, outcome.accepted, strict=True):
+            common = self.event_fields(instance, now)
+            if accepted.duplicate:
+                yield QueueDuplicate(event_id=new.id or "", partition_key=new.lane, **common)
+            else:
+                yield QueueEnqueued(
+                    event_id=new.id or "",
+                    partition_key=new.lane,
+                    priority=-new.rank,
+                    next_due_ms=new.due or None,
+                    **common,
+                )
+
+    def cancel(self, instance: str, request: IdsRequest, now: int) -> Decision[CancelAnswer]:
+        """Take an event out, or ask its worker to stop it."""
+        transition = Transition(instance=instance, at=now, guard=Guard(exists=True), cancel=request.ids)
+
+        def told(outcome: Outcome) -> Iterable[PrimitiveEvent]:
+            for id, answer in zip(request.ids, outcome.cancelled, strict=True):
+                if answer == "cancelled":
+                    yield QueueCancelled(event_id=id, reason="client", **self.event_fields(instance, now))
+
+        return Decision(transition, lambda outcome: next(iter(outcome.cancelled), "not_found"), told)
+
+    def pause(self, instance: str, snapshot: Snapshot, request: NoRequest, now: int) -> Decision[bool]:
+        """Hold an instance: it accepts events and starts none."""
+        told = QueuePaused(**self.event_fields(instance, now))
+        return self._hold(instance, snapshot.record, True, told, now)
+
+    def resume(self, instance: str, snapshot: Snapshot, request: NoRequest, now: int) -> Decision[bool]:
+        """Let a held instance go on."""
+        told = QueueResumed(**self.event_fields(instance, now))
+        return self._hold(instance, snapshot.record, False, told, now)
+
+    def _hold(
+        self, instance: str, record: Record | None, held: bool, told: PrimitiveEvent, now: int
+    ) -> Decision[bool]:
+        live = record if record is not None and record.status != TERMINATED else None
+        if (live.held if live is not None else False) == held:
+            return Decision(None, lambda _: held)
+        guard = Guard(version=live.version) if live is not None else Guard(exists=False)
+        put = Put(
+            status=PAUSED if held else ACTIVE,
+            data=b"" if live is None else live.data,
+            held=held,
+            linger_ms=self._definition.dedupe_ms,
+        )
+        return Decision(
+            Transition(instance=instance, at=now, guard=guard, put=put), lambda _: held, lambda _: (told,)
+        )
+
+    def clear(self, instance: str, request: NoRequest, now: int) -> Decision[int]:
+        """Drop every event that no worker has in hand."""
+        expires_at = now + self._definition.dedupe_ms
+        transition = Transition(instance=instance, at=now, guard=Guard(exists=True), clear=Clear(0, expires_at))
+        return Decision(
+            transition,
+            lambda outcome: outcome.cleared,
+            lambda outcome: (QueueCleared(event_count=outcome.cleared, **self.event_fields(instance, now)),),
+        )
+
+    def redrive(self, instance: str, request: IdsRequest, now: int) -> Decision[int]:
+        """Dead letters go to the end of their lane, with all attempts before them."""
+        transition = Transition(instance=instance, at=now, guard=Guard(exists=True), redrive=request.ids)
+        return Decision(
+            transition,
+            lambda outcome: outcome.cleared,
+            lambda _: [QueueRedriven(event_id=id, **self.event_fields(instance, now)) for id in request.ids],
+        )
+
+    def discard(self, instance: str, request: IdsRequest, now: int) -> Decision[int]:
+        """Dead letters are deleted for good."""
+        transition = Transition(instance=instance, at=now, guard=Guard(exists=True), discard=request.ids)
+        return Decision(
+            transition,
+            lambda outcome: outcome.cleared,
+            lambda _: [QueueDiscarded(event_id=id, **self.event_fields(instance, now)) for id in request.ids],
+        )
+
+    # What becomes of an event.
+
+    def completed(self, item: Item, now: int) -> Verdict:
+        """The handler returned."""
+        return Verdict(Removal(item, "done", now + self._definition.dedupe_ms), "completed")
+
+    def expired(self, item: Item, now: int) -> Verdict | None:
+        """The end of an event that never started and waited longer than it may; None for all others."""
+        expires_ms = self._definition.expires_ms
+        if expires_ms is None or item.attempt or now < item.at + expires_ms:
+            return None
+        return Verdict(Removal(item, "expired", now + self._definition.dedupe_ms), "expired")
+
+    def failed(self, item: Item, error: BaseException, now: int, draw: float) -> Verdict:
+        """The handler raised, or a signal said how to go on."""
+        attempt = item.attempt + 1
+        info = ErrorInfo.of(error)
+        if isinstance(error, Snooze):
+            return self._later(item, item.attempt, _ms(error.after), None, now, "snoozed")
+        if isinstance(error, Cancel):
+            return self.withdrawn(item, error.reason, now)
+        if isinstance(error, DeadLetter):
+            return self.buried(item, attempt, error.reason or "asked for by the handler", info, now)
+        if isinstance(error, Retry):
+            if attempt >= self._definition.retry.max_attempts:
+                return self.buried(item, attempt, "exhausted", info, now)
+            after = error.after
+            wait = self._definition.retry.backoff.delay_ms(attempt, draw) if after is None else _ms(after)
+            return self._later(item, attempt, wait, info, now, "retry")
+        if self._definition.retry.gives_up(error, attempt):
+            exhausted = attempt >= self._definition.retry.max_attempts
+            return self.buried(item, attempt, "exhausted" if exhausted else "given up", info, now)
+        return self._later(item, attempt, self._definition.retry.backoff.delay_ms(attempt, draw), info, now, "retry")
+
+    def withdrawn(self, item: Item, reason: str | None, now: int) -> Verdict:
+        """The event was cancelled."""
+        return Verdict(Removal(item, "cancelled", now + self._definition.dedupe_ms), "cancelled", reason)
+
+    def crashed(self, instance: str, item: Item, now: int) -> Verdict:
+        """The event keeps killing the process that runs it."""
+        _, name, _ = split_instance(instance)
+        error = ExecutionError("queue", name, instance)
+        return self.buried(item, item.attempt, "crash_loop", ErrorInfo.of(error), now)
+
+    def buried(self, item: Item, attempts: int, reason: str, error: ErrorInfo, now: int) -> Verdict:
+        """The event is given up on, and kept."""
+        assert item.id is not None
+        burial = Burial(item.id, item, item.payload, attempts, encode_failure(error), 1, now + DEAD_LETTER_MS)
+        return Verdict(burial, "dead", reason, error)
+
+    def _later(
+        self,
+        item: Item,
+        attempt: int,
+        wait_ms: int,
+        error: ErrorInfo | None,
+        now: int,
+        ended: Literal["retry", "snoozed"],
+    ) -> Verdict:
+        text = item.error if error is None else encode_failure(error)
+        blocks = self._definition.ordering == "strict"
+        # A due time of at least one: zero would mean "ready", and an event in backoff is not.
+        return Verdict(Reschedule(item, max(now + wait_ms, 1), attempt, 0, text, blocks), ended, None, error)
+
+    def event_fields(self, instance: str, now: int) -> dict[str, object]:
+        """The fields that every tracking event shares."""
+        return {
+            "at_ms": now,
+            "namespace": self._namespace,
+            "kind": "queue",
+            "name": split_instance(instance)[1],
+            "instance_id": instance,
+        }
+
+
+def _ms(delay: timedelta) -> int:
+    return delay // timedelta(milliseconds=1)

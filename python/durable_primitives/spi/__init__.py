@@ -1,0 +1,10 @@
+"""The seam: what a backend gives and what the engine asks of it.  A backend needs this, the kernel's types and the errors.
+
+A `Backend` is a `Storage` and a `Scheduler` in one object; `Runtime` is the only door for time, randomness and ids.
+"""
+
+from durable_primitives.spi.backend import Backend, Capabilities, Scheduler, Storage
+from durable_primitives.spi.loading import open_backend
+from durable_primitives.spi.runtime import Runtime, SystemRuntime
+
+__all__ = ["Backend", "Capabilities", "Runtime", "Scheduler", "Storage", "SystemRuntime", "open_backend"]

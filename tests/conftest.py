@@ -1,0 +1,99 @@
+"""What every test shares: nothing skips unseen in CI, snapshots, Hypothesis settings."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import TypeVar
+
+import hypothesis
+import pytest
+
+IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
+
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
+# What a skip says when something is absent from the machine: `require` below, and pytest.importorskip.
+MISSING = ("missing: ", "could not import ")
+
+# Where the tests run on the pure-Python core, the other one is absent on purpose.
+ABSENT_ON_PURPOSE = "_core._native" if os.environ.get("DURABLE_PRIMITIVES_CORE") == "reference" else None
+
+# Machines that run these tests are shared and slow; a deadline would only measure the neighbours.
+# In CI the examples are always the same ones, so that a failure belongs to the change that shows it.
+hypothesis.settings.register_profile("durable-primitives", deadline=None, derandomize=IN_CI, print_blob=True)
+hypothesis.settings.load_profile("durable-primitives")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("durable-primitives")
+    group.addoption("--update-snapshots", action="store_true", help="write the snapshot files instead of comparing")
+    group.addoption("--crash-rounds", type=int, default=5, help="how often each crash test kills a process")
+
+
+@pytest.fixture(scope="session")
+def require() -> Callable[[str, object], None]:
+    """``require("redis-server", shutil.which("redis-server"))``: skip where it is absent, fail where it must not be."""
+
+    def require(what: str, present: object) -> None:
+        if not present:
+            pytest.skip(f"missing: {what}")
+
+    return require
+
+
+@pytest.fixture(scope="session")
+def crash_rounds(request: pytest.FixtureRequest) -> int:
+    """How many times a test marked ``crash`` kills its process: few in the gate, many in ``./dev crash``."""
+    rounds = request.config.getoption("--crash-rounds")
+    assert isinstance(rounds, int)
+    return rounds
+
+
+@pytest.fixture
+def assert_snapshot(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
+    """``assert_snapshot(path, text)``: the committed file says exactly this; ``--update-snapshots`` rewrites it."""
+
+    def assert_snapshot(path: Path, text: str) -> None:
+        if request.config.getoption("--update-snapshots"):
+            path.write_text(text)
+            return
+        old = path.read_text() if path.exists() else ""
+        if old != text:
+            diff = difflib.unified_diff(old.splitlines(), text.splitlines(), "committed", "now", lineterm="", n=2)
+            pytest.fail(
+                "\n".join(
+                    [
+                        f"{path.name} no longer describes the code:",
+                        *diff,
+                        "If this is meant, review the diff and write it:",
+                        f"    ./dev tests {request.node.nodeid.split('::')[0]} --update-snapshots",
+                    ]
+                ),
+                pytrace=False,
+            )
+
+    return assert_snapshot
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    return refuse_missing((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    return refuse_missing((yield))
+
+
+def refuse_missing(report: Report) -> Report:
+    """In CI a skip for something that is missing is a failure: a gate that did not run must not look green."""
+    if IN_CI and report.skipped and isinstance(report.longrepr, tuple):
+        reason = report.longrepr[2].removeprefix("Skipped: ")
+        on_purpose = ABSENT_ON_PURPOSE is not None and ABSENT_ON_PURPOSE in reason
+        if reason.startswith(MISSING) and not on_purpose:
+            report.outcome = "failed"
+            report.longrepr = f"{reason}: install it, or deselect the test by name; with CI=true it may not be skipped"
+    return report
