@@ -43,7 +43,7 @@ def types(session: nox.Session) -> None:
     install_wheel(session, native_wheel(session))
     session.run("mypy")
     session.run("pyright", "--pythonpath", session_python(session))
-    session.run("stubtest", "durable_primitives._core._native")
+    session.run("stubtest", "durable_primitives._core._native", env={"MYPYPATH": "python"})
 
 
 @nox.session(venv_backend="none")
@@ -99,8 +99,7 @@ def crash(session: nox.Session) -> None:
     """A long campaign of ``kill -9``: the suite's crash tests with many more rounds."""
     install_tools(session, "build", "test")
     install_wheel(session, native_wheel(session))
-    rounds = session.env.get("CRASH_ROUNDS", "200")
-    pytest(session, "-m", "crash", f"--crash-rounds={rounds}", "--timeout=3600", *session.posargs, core="native")
+    pytest(session, "-m", "crash", "--crash-rounds=200", "--timeout=3600", *session.posargs, core="native")
 
 
 @nox.session(default=False)
@@ -134,9 +133,11 @@ def install_wheel(session: nox.Session, wheel: Path) -> None:
 
 
 def native_wheel(session: nox.Session) -> Path:
-    """The wheel with the Rust core, optimised."""
+    """The wheel with the Rust core, optimised; always for one interpreter, so that cargo compiles it once."""
     folder = empty_folder(WHEELS / "native")
-    session.run("maturin", "build", "--release", "--locked", "--quiet", "--interpreter", sys.executable, "--out", str(folder))
+    session.run(
+        "maturin", "build", "--release", "--locked", "--quiet", "--interpreter", sys.executable, "--out", str(folder)
+    )
     return next(folder.glob("*.whl"))
 
 

@@ -18,9 +18,6 @@ Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 # What a skip says when something is absent from the machine: `require` below, and pytest.importorskip.
 MISSING = ("missing: ", "could not import ")
 
-# Where the tests run on the pure-Python core, the other one is absent on purpose.
-ABSENT_ON_PURPOSE = "_core._native" if os.environ.get("DURABLE_PRIMITIVES_CORE") == "reference" else None
-
 # Machines that run these tests are shared and slow; a deadline would only measure the neighbours.
 # In CI the examples are always the same ones, so that a failure belongs to the change that shows it.
 hypothesis.settings.register_profile("durable-primitives", deadline=None, derandomize=IN_CI, print_blob=True)
@@ -92,8 +89,7 @@ def refuse_missing(report: Report) -> Report:
     """In CI a skip for something that is missing is a failure: a gate that did not run must not look green."""
     if IN_CI and report.skipped and isinstance(report.longrepr, tuple):
         reason = report.longrepr[2].removeprefix("Skipped: ")
-        on_purpose = ABSENT_ON_PURPOSE is not None and ABSENT_ON_PURPOSE in reason
-        if reason.startswith(MISSING) and not on_purpose:
+        if reason.startswith(MISSING):
             report.outcome = "failed"
             report.longrepr = f"{reason}: install it, or deselect the test by name; with CI=true it may not be skipped"
     return report

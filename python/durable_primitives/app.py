@@ -145,6 +145,7 @@ def create_durable_primitives(
         resources: A function that returns an async context manager; what it yields is `ctx.resources` in every handler.
             It is entered once per worker.
         runtime: The source of time, randomness and ids; the system's by default.
+        unknown: Refused, with the nearest valid name.
 
     Raises:
         DefinitionError: Two definitions of one kind share a name, or an option is unknown.

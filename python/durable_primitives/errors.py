@@ -247,7 +247,7 @@ class RetryExhaustedError(DurablePrimitivesError):
 
     def __init__(self, event_id: str, attempts: int, last_error: BaseException | str) -> None:
         cause = last_error if isinstance(last_error, BaseException) else None
-        super().__init__(f"event {event_id!r} failed {attempts} of {attempts} attempts{_raised(cause)}")
+        super().__init__(f"event {event_id!r} failed all {attempts} attempts{_raised(cause)}")
         self.event_id = event_id
         self.attempts = attempts
         self.last_error = last_error

@@ -57,9 +57,7 @@ class Backoff(Struct, frozen=True):
         """`base`, then `factor` times as long after each further try, up to `max`."""
         if isinstance(factor, bool) or not isinstance(factor, (int, float)) or not 1.0 <= factor <= 1000.0:
             raise DefinitionError(f"factor must be a number from 1 to 1000, got {factor!r}")
-        return _backoff(
-            "exponential", parse_ms(base, what="base"), float(factor), 0, parse_ms(max, what="max"), jitter
-        )
+        return _backoff("exponential", parse_ms(base, what="base"), float(factor), 0, parse_ms(max, what="max"), jitter)
 
     @classmethod
     def decorrelated(cls, base: Duration = "1 second", max: Duration = _DEFAULT_MAX) -> Backoff:

@@ -2,7 +2,7 @@
 
 A signal is no error, and a handler that wraps its work in ``except Exception`` must not swallow one: `Signal` derives
 from `BaseException`, as `asyncio.CancelledError` does for the same reason.  Cleanup in ``finally`` and ``with`` runs
-as usual.  Raised inside a `asyncio.TaskGroup`, a signal leaves it wrapped in a `BaseExceptionGroup`: raise it after
+as usual.  Raised inside an `asyncio.TaskGroup`, a signal leaves it wrapped in a `BaseExceptionGroup`: raise it after
 the group.
 """
 

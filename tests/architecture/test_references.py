@@ -43,6 +43,14 @@ def test_every_guarantee_names_its_test():
     assert not unproven, f"guarantees that name no test (`tests/….py::test_…`): {', '.join(unproven)}"
 
 
+def test_every_test_folder_is_explained():
+    page = (ROOT / "tests" / "README.md").read_text()
+    folders = {path.relative_to(ROOT / "tests").parts[0] for path in (ROOT / "tests").rglob("test_*.py")}
+    unexplained = [folder for folder in sorted(folders) if f"`{folder}/`" not in page]
+
+    assert not unexplained, f"tests/README.md does not say what belongs in: {', '.join(unexplained)}"
+
+
 def is_there(path: str, name: str) -> bool:
     file = ROOT / path
     return file.exists() and (not name or name in defined_names(file))

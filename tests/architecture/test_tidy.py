@@ -40,7 +40,7 @@ def repository_files() -> list[Path]:
 
 
 FILES = repository_files()
-TEXTS = {path: (ROOT / path).read_text() for path in FILES if path.suffix in TEXT}
+TEXTS = {path: (ROOT / path).read_text(errors="replace") for path in FILES if path.suffix in TEXT}
 SHIPPED = [path for path in TEXTS if path.parts[0] in {"python", "rust", "backends"} and "tests" not in path.parts]
 
 

@@ -92,7 +92,7 @@ class RaisingTracker(UserTracker):
 
 
 class StuckTracker(UserTracker):
-    """Keeps the first event in hand until `go` is set."""
+    """Sets `busy` when it is given its first event, and keeps each thread that gives it one until `go` is set."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -100,9 +100,15 @@ class StuckTracker(UserTracker):
         self.go = threading.Event()
 
     def track(self, event: PrimitiveEvent) -> None:
+        go = self.go
         self.busy.set()
-        self.go.wait(SAFETY_S)
+        go.wait(SAFETY_S)
         super().track(event)
+
+    def get_stuck_again(self) -> threading.Event:
+        """From now on by other means; returns what lets the earlier threads go."""
+        earlier, self.busy, self.go = self.go, threading.Event(), threading.Event()
+        return earlier
 
 
 # --- noop, memory -----------------------------------------------------------------------------------------------------
@@ -324,6 +330,29 @@ async def test_background_close_leaves_a_stuck_tracker_behind():
     assert not stuck.is_alive()
     assert (tracker.delivered, tracker.dropped, tracker.pending) == lost
     assert inner.events == [completed(0)], "the thread that was left behind took no more than it had in hand"
+
+
+async def test_a_thread_that_was_left_behind_takes_nothing_from_the_one_that_followed():
+    threads = set(threading.enumerate())
+    inner = StuckTracker()
+    tracker = BackgroundTracker(inner, close_timeout="20ms")
+    tracker.track(completed(0))
+    assert inner.busy.wait(SAFETY_S)
+    (first,) = set(threading.enumerate()) - threads
+    await tracker.close()
+
+    release_first = inner.get_stuck_again()
+    tracker.track(completed(1))
+    tracker.track(completed(2))
+    assert inner.busy.wait(SAFETY_S)
+    release_first.set()
+    first.join(SAFETY_S)
+
+    assert not first.is_alive()
+    assert inner.events == [completed(0)]
+    assert (tracker.delivered, tracker.dropped, tracker.pending) == (0, 1, 2)
+    inner.go.set()
+    await tracker.close()
 
 
 @pytest.mark.parametrize("error", [ValueError("broken"), SystemExit(1), KeyboardInterrupt(), asyncio.CancelledError()])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -194,15 +195,16 @@ async def test_an_event_that_can_not_be_encoded_does_not_take_its_batch_along(co
 
 
 async def test_it_can_be_used_again_after_close(collector: Collector, tracker):
-    sending = tracker()
+    sending = tracker(batch_size=2)
 
-    track(sending, 1)
-    await close(sending)
-    await close(sending)
-    track(sending, 2)
-    await close(sending)
+    for already in range(20):
+        track(sending, 2)
+        collector.wait_for_requests(already + 1)
+        await close(sending)
+        await close(sending)
 
-    assert collector.event_ids == [["evt-0"], ["evt-0", "evt-1"]]
+    assert collector.event_ids == [["evt-0", "evt-1"]] * 20
+    assert counts(sending) == (40, 0, 0)
 
 
 async def test_nothing_is_sent_or_started_before_the_first_event(collector: Collector, tracker):
@@ -348,6 +350,7 @@ def test_a_fork_sends_its_own_events_and_leaves_those_of_its_parent_alone(collec
     child = os.fork()
     if child == 0:
         try:
+            signal.alarm(int(SAFETY_S))
             sending.track(completed(1))
             asyncio.run(sending.close())
             os._exit(0 if counts(sending) == (1, 0, 0) else 1)

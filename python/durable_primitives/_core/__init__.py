@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 __all__ = [
     "AlarmHeap",
+    "MemoryStore",
     "ReadyQueue",
     "SeenSet",
     "delay_ms",
@@ -46,6 +47,7 @@ implementation, _core = _chosen()
 if TYPE_CHECKING:
     from durable_primitives._core._reference import (
         AlarmHeap,
+        MemoryStore,
         ReadyQueue,
         SeenSet,
         delay_ms,
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     )
 else:
     AlarmHeap = _core.AlarmHeap
+    MemoryStore = _core.MemoryStore
     ReadyQueue = _core.ReadyQueue
     SeenSet = _core.SeenSet
     delay_ms = _core.delay_ms

@@ -6,13 +6,10 @@ import asyncio
 import threading
 from collections.abc import Sequence
 
-from durable_primitives import _core
-from durable_primitives._core._reference.memory_store import MemoryStore as ReferenceStore
+from durable_primitives._core import MemoryStore
 from durable_primitives.kernel.record import DeadLetter, Item, Record, Snapshot, Tally
 from durable_primitives.kernel.transition import Claim, ClaimRequest, LeaseRef, Outcome, Renewal, Transition
 from durable_primitives.spi.backend import Capabilities
-
-MemoryStore = getattr(_core, "MemoryStore", ReferenceStore)
 
 
 class MemoryBackend:

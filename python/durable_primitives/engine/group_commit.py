@@ -1,8 +1,8 @@
 """Coalesces every transition in flight into one backend round trip.
 
 There is no artificial delay: an idle backend is used at the end of the current turn of the event loop, and whatever
-arrives while a round trip is in flight leaves together as the next one.  One fsync, or one script call, serves everybody
-who waits (the group commit of DeWitt et al., 1984, one level above the log).
+arrives while a round trip is in flight leaves together as the next one.  One fsync, or one script call, serves
+everybody who waits (the group commit of DeWitt et al., 1984, one level above the log).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from copy import copy
+from typing import Any
 
 from durable_primitives.errors import StorageError
 from durable_primitives.kernel.transition import Claim, ClaimRequest, Outcome, Transition
@@ -104,7 +105,8 @@ class GroupCommit:
 def _fail(
     batch: list[tuple[Transition, asyncio.Future[Outcome]]], claimers: list[asyncio.Future[int]], error: Exception
 ) -> None:
-    for future in (*(future for _, future in batch), *claimers):
+    waiting: list[asyncio.Future[Any]] = [*(future for _, future in batch), *claimers]
+    for future in waiting:
         if not future.done():
             # Callers must not share one exception: each `raise` would add its traceback to the others'.
             future.set_exception(copy(error))

@@ -1,4 +1,4 @@
-"""The worker: claims what is due, keeps the leases alive, runs a bounded number of instances, and stops in good order."""
+"""The worker: claims what is due, keeps leases alive, runs a bounded number of instances, stops in good order."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ class Worker:
     # Leases.
 
     def _beat(self) -> None:
-        """Renew every lease.  Runs on the heartbeat's thread, so that a handler that blocks the loop keeps its lease."""
+        """Renew every lease.  Runs on the heartbeat's thread: a handler that blocks the loop keeps its lease."""
         held = self._leases
         if not held:
             return

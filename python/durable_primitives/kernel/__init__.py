@@ -1,1 +1,1 @@
-"""The vocabulary every other layer speaks: identities, records, transitions, decisions, descriptors.  No I/O, no clock."""
+"""The vocabulary every other layer speaks: identities, records, transitions, decisions, descriptors.  No I/O."""

@@ -40,7 +40,7 @@ from durable_primitives.kernel.transition import (
 
 
 class Shelf(Protocol):
-    """One transaction's view of the rows.  Records are working copies: they are changed in place and stored at the end."""
+    """One transaction's view of the rows.  Records are working copies: changed in place, stored at the end."""
 
     def record(self, instance: str) -> Record | None: ...
     def add_record(self, record: Record) -> None: ...
@@ -162,6 +162,27 @@ class _Change:
         self.released = False
 
     def run(self, created: bool) -> Outcome:
+        self.change()
+        t, record = self.t, self.record
+        record.updated_at = t.at
+        refresh_purge(record, t.at)
+        return Outcome(
+            verdict="applied",
+            created=created,
+            version=record.version,
+            generation=record.generation,
+            count=record.count,
+            accepted=tuple(self.accepted),
+            items=tuple(self.items),
+            cleared=self.cleared,
+            cancelled=tuple(self.cancelled),
+            cancels=record.cancels,
+            held=record.held,
+            released=self.released,
+            dues=dict(record.dues) if t.dues or t.batching is not None or t.seal else None,
+        )
+
+    def change(self) -> None:  # noqa: C901 - one line per word of the vocabulary, in the order of `Transition`
         t, record = self.t, self.record
         if t.erase:
             self.erase()
@@ -185,23 +206,6 @@ class _Change:
             self.take()
         if t.release == "yes" or (t.release == "idle" and not record.taken):
             self.release()
-        record.updated_at = t.at
-        refresh_purge(record, t.at)
-        return Outcome(
-            verdict="applied",
-            created=created,
-            version=record.version,
-            generation=record.generation,
-            count=record.count,
-            accepted=tuple(self.accepted),
-            items=tuple(self.items),
-            cleared=self.cleared,
-            cancelled=tuple(self.cancelled),
-            cancels=record.cancels,
-            held=record.held,
-            released=self.released,
-            dues=dict(record.dues) if t.dues or t.batching is not None or t.seal else None,
-        )
 
     def erase(self) -> None:
         record = self.record
@@ -336,9 +340,7 @@ class _Change:
             if new.id is not None and not new.fresh:
                 known = shelf.receipt(record, new.id)
                 if known is not None:
-                    self.accepted.append(
-                        Accepted(known.seq, known.position, known.segment, record.segment_count, True)
-                    )
+                    self.accepted.append(Accepted(known.seq, known.position, known.segment, record.segment_count, True))
                     continue
             if room is not None and record.count >= room:
                 self.drop_oldest()
@@ -349,9 +351,7 @@ class _Change:
                 record.segment_first_at = t.at
                 if batching is not None and batching.window_ms is not None:
                     record.dues[WINDOW_DUE] = t.at + batching.window_ms
-            self.accepted.append(
-                Accepted(record.sequence, record.count, record.segment, record.segment_count, False)
-            )
+            self.accepted.append(Accepted(record.sequence, record.count, record.segment, record.segment_count, False))
             if batching is not None and batching.max_items is not None and record.segment_count >= batching.max_items:
                 self.seal()
 
@@ -360,7 +360,8 @@ class _Change:
         rank = new.rank
         if rank and new.lane is not None:
             # A priority never breaks the order of a lane: an item takes at least the rank of those before it.
-            rank = max(rank, shelf.lane_rank(record, new.lane) or rank)
+            before = shelf.lane_rank(record, new.lane)
+            rank = rank if before is None else max(rank, before)
         record.sequence += 1
         record.count += 1
         seq = record.sequence

@@ -136,7 +136,7 @@ class Transition(Struct, frozen=True, gc=False, kw_only=True):
     """Delete everything but a tombstone: generation + 1, lease void."""
     create: Create | None = None
     remember: tuple[str, ...] = ()
-    """Ids to remember with no item.  If one is known already, the whole transition is a duplicate and nothing applies."""
+    """Ids to remember with no item.  If one is known already, the transition is a duplicate: nothing applies."""
     put: Put | None = None
     remove: tuple[Removal, ...] = ()
     reschedule: tuple[Reschedule, ...] = ()

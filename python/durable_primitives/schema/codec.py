@@ -10,7 +10,7 @@ import msgspec
 
 from durable_primitives.errors import DefinitionError, Issue, SerializationError, ValidationError, describe_issues
 from durable_primitives.schema import envelope
-from durable_primitives.schema.envelope import Format
+from durable_primitives.schema.envelope import SIZE, Format
 from durable_primitives.schema.msgspec_body import MsgspecBody
 from durable_primitives.schema.parts import name_of
 from durable_primitives.schema.routing import route
@@ -42,6 +42,10 @@ class Body(Protocol[T]):
     def dump(self) -> Callable[[T], bytes]: ...
     @property
     def load(self) -> Callable[[bytes], T]: ...
+    @property
+    def check(self) -> Callable[[T, bytes, T], None] | None:
+        """Raises if ``(value, body, decoded)`` show that the body does not hold the value; None if it always does."""
+
     def issues(self, error: Exception) -> tuple[Issue, ...]: ...
     def json_schema(self) -> dict[str, Any]: ...
 
@@ -56,7 +60,7 @@ class Codec(Generic[T]):
         format: The format of the body, ``"msgpack"`` or ``"json"``.
     """
 
-    __slots__ = ("_body", "_dump", "_header", "_load", "_migrate", "format", "name", "schema", "version")
+    __slots__ = ("_body", "_check", "_dump", "_header", "_load", "_migrate", "format", "name", "schema", "version")
 
     def __init__(
         self, schema: TypeForm[T], body: Body[T], *, name: str, version: int, migrate: Mapping[int, Migration]
@@ -68,6 +72,7 @@ class Codec(Generic[T]):
         self._body = body
         self._dump = body.dump
         self._load = body.load
+        self._check = body.check
         self._header = envelope.write(body.format, version)
         self._migrate = migrate
 
@@ -78,15 +83,17 @@ class Codec(Generic[T]):
         """The bytes to store for `value`.
 
         A value is valid if and only if what it encodes to decodes as the schema, and that is how it is checked: what
-        gets stored is known to be readable.  So a mapping may stand for a record (with the names of its fields as
-        keys), and what the schema does not declare is left out.
+        gets stored is known to be readable.  So a mapping may stand for a record, with the stored names of its fields
+        as keys, and what the schema does not declare is not read back.
 
         Raises:
             ValidationError: It is not valid.
         """
         try:
             body = self._dump(value)
-            self._load(body)
+            decoded = self._load(body)
+            if self._check is not None:
+                self._check(value, body, decoded)
         except MemoryError:
             raise
         except Exception as error:
@@ -101,10 +108,10 @@ class Codec(Generic[T]):
         Raises:
             SerializationError: It cannot be read; `code` says why.
         """
-        if not data.startswith(self._header):
+        if data[:SIZE] != self._header:
             data = self._current(data)
         try:
-            return self._load(data[envelope.SIZE :])
+            return self._load(data[SIZE:])
         except MemoryError:
             raise
         except Exception as error:
@@ -141,7 +148,7 @@ class Codec(Generic[T]):
             )
         steps = [self._migrate[version] for version in range(stored.version, self.version) if version in self._migrate]
         if steps:
-            return self._header + self._upgrade(data[envelope.SIZE :], stored, steps)
+            return self._header + self._upgrade(data[SIZE:], stored, steps)
         if stored.format != self.format:
             raise SerializationError(
                 self.name,
@@ -157,9 +164,16 @@ class Codec(Generic[T]):
         """Bring `body` forward through the builtin values of its schema version."""
         try:
             raw = _READ[stored.format](body)
+        except Exception:
+            raise SerializationError(
+                self.name, expected=stored.format, found=f"{len(body)} damaged bytes", code="corrupted"
+            ) from None
+        try:
             for step in steps:
                 raw = step(raw)
             return _WRITE[self.format](raw)
+        except MemoryError:
+            raise
         except Exception as error:
             raise SerializationError(
                 self.name,

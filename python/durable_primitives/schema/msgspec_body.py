@@ -51,6 +51,7 @@ class MsgspecBody(Generic[T]):
         self._schema = schema
         self.dump = msgspec.msgpack.Encoder().encode
         self.load = decoder.decode
+        self.check = None
 
     def issues(self, error: Exception) -> tuple[Issue, ...]:
         """What an exception of `dump` or `load` says, without the value."""

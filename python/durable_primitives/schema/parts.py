@@ -58,6 +58,11 @@ def name_of(schema: object) -> str:
     return _MODULES.sub("", repr(schema))
 
 
+def class_of(value: object) -> type[Any]:
+    """`type`, for a value of which nothing is known."""
+    return type(value)
+
+
 def union_members(form: object) -> tuple[Any, ...]:
     """The alternatives of a union besides None; nothing for any other form."""
     if get_origin(form) not in _UNIONS:

@@ -15,16 +15,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin
 
 import pydantic
-from pydantic_core import PydanticSerializationError, core_schema
+from pydantic_core import PydanticSerializationError, core_schema, to_json
 
 from durable_primitives.errors import DefinitionError, Issue
 from durable_primitives.schema.envelope import Format
-from durable_primitives.schema.parts import name_of, parts, union_members
+from durable_primitives.schema.parts import class_of, name_of, parts, union_members
 
 if tuple(map(int, pydantic.VERSION.split(".")[:2])) < (2, 11):
     # 2.11 brought `by_name`, without which a model with aliases cannot read what it wrote.
@@ -43,8 +44,8 @@ _REDACTED = {
 _BY_VALIDATOR = {"value_error", "assertion_error"}
 
 
-class _Lossy(Exception):
-    """The value can be written, but would be read back as another one."""
+class _Changed(Exception):
+    """The value can be written and read, but would be read back as another one."""
 
     def __init__(self, issues: tuple[Issue, ...]) -> None:
         super().__init__()
@@ -55,7 +56,7 @@ class PydanticBody(Generic[T]):
     """Serializer, validator and the meaning of their errors."""
 
     format: Format = "json"
-    errors: tuple[type[Exception], ...] = (ValueError, PydanticSerializationError, RecursionError, _Lossy)
+    errors: tuple[type[Exception], ...] = (ValueError, PydanticSerializationError, RecursionError, _Changed)
     """What pydantic itself raises; anything else comes from the user's validators and serializers."""
 
     def __init__(self, schema: Any) -> None:
@@ -64,31 +65,30 @@ class PydanticBody(Generic[T]):
             adapter.rebuild()
         except Exception as error:
             raise DefinitionError(
-                f"pydantic cannot use {name_of(schema)} as a schema: {error}", help="correct the type that it names"
+                f"pydantic cannot use {name_of(schema)} as a schema: {str(error).splitlines()[0]}",
+                help="correct the type that it names",
             ) from error
         self._adapter = adapter
         self._watched = _watched(schema)
-        self._to_json = partial(adapter.serializer.to_json, by_alias=False, round_trip=True, warnings=False)
-        self._to_tree = partial(
-            adapter.serializer.to_python, mode="json", by_alias=False, round_trip=True, warnings=False
-        )
+        self._to_python = partial(adapter.serializer.to_python, by_alias=False, round_trip=True, warnings=False)
+        self.dump = partial(adapter.serializer.to_json, by_alias=False, round_trip=True, warnings=False)
         self.load = partial(adapter.validator.validate_json, by_alias=False, by_name=True)
 
-    def dump(self, value: T) -> bytes:
-        """JSON that reads back as `value`, or an exception for `issues`."""
-        body = self._to_json(value)
-        lost: list[Issue] = []
+    def check(self, value: T, body: bytes, decoded: T) -> None:
+        """Raise if JSON changed the value on the way.  Each search for the place is made only on a suspicion."""
+        changed: list[Issue] = []
         if b"null" in body:
-            lost += _lost_numbers(self._to_tree(value), json.loads(body), "$")
-        if self._watched:
-            lost += _changes(value, self.load(body), self._watched, "$")
-        if lost:
-            raise _Lossy(tuple(lost))
-        return body
+            given = self._to_python(value)
+            if _may_hold_lost_numbers(given):
+                changed += _lost_numbers(given, json.loads(body), "$")
+        if self._watched and not _equal(value, decoded):
+            changed += _changes(value, decoded, self._watched, "$")
+        if changed:
+            raise _Changed(tuple(changed))
 
     def issues(self, error: Exception) -> tuple[Issue, ...]:
         """What an exception of `dump` or `load` says, without the value."""
-        if isinstance(error, _Lossy):
+        if isinstance(error, _Changed):
             return error.issues
         if isinstance(error, pydantic.ValidationError):
             return tuple(map(_issue, error.errors(include_url=False, include_context=False, include_input=False)))
@@ -118,12 +118,35 @@ def _bare(form: Any) -> Any:
     return _bare(get_args(form)[0]) if origin is Annotated else origin or form
 
 
+def _may_hold_lost_numbers(given: Any) -> bool:
+    """Never wrongly False.  Written with names for such numbers, which text may hold as well."""
+    try:
+        written = to_json(given, inf_nan_mode="constants", bytes_mode="base64", serialize_unknown=True)
+    except Exception:  # a key or a value that only its own serializer can write
+        return True
+    return b"NaN" in written or b"Infinity" in written
+
+
+def _equal(value: object, decoded: object) -> bool:
+    try:
+        return bool(value == decoded)
+    except Exception:  # a comparison of the user's: then every part has to be looked at
+        return False
+
+
 def _lost_numbers(given: Any, stored: Any, path: str) -> Iterator[Issue]:
     """Where JSON has null instead of a number that it cannot hold."""
-    if isinstance(given, float) and stored is None:
+    if isinstance(given, float):
+        lost = stored is None and not math.isfinite(given)
+    else:
+        # The order of a set is not that of its JSON, so its nulls are counted.
+        sets = isinstance(given, set | frozenset) and class_of(stored) is list
+        lost = sets and stored.count(None) > (None in given)
+    if lost:
         yield Issue(path, "JSON has no NaN and no infinity (set ser_json_inf_nan in the model's config)", "not_finite")
-    for (step, one), (_, other) in zip(_children(given), _children(stored), strict=False):
-        yield from _lost_numbers(one, other, path + step)
+    elif isinstance(given, Mapping) == isinstance(stored, dict):
+        for (step, one), (_, other) in zip(_children(given), _children(stored), strict=False):
+            yield from _lost_numbers(one, other, path + step)
 
 
 def _changes(value: object, decoded: object, watched: frozenset[type], path: str) -> Iterator[Issue]:
@@ -142,20 +165,16 @@ def _changes(value: object, decoded: object, watched: frozenset[type], path: str
 
 def _children(value: Any) -> list[tuple[str, Any]]:
     """What a value holds, each with the step of a path that leads there."""
-    kind = _class_of(value)
-    if issubclass(kind, dict):
+    kind = class_of(value)
+    if issubclass(kind, Mapping):
         return [(_step(key), item) for key, item in value.items()]
-    if issubclass(kind, (list, tuple)):
+    if issubclass(kind, Sequence) and not issubclass(kind, str | bytes):
         return [(f"[{index}]", item) for index, item in enumerate(value)]
     if issubclass(kind, pydantic.BaseModel):
         return [(f".{name}", getattr(value, name)) for name in kind.model_fields]
     if dataclasses.is_dataclass(kind):
         return [(f".{field.name}", getattr(value, field.name)) for field in dataclasses.fields(kind)]
     return []
-
-
-def _class_of(value: object) -> type[Any]:
-    return type(value)
 
 
 def _issue(error: Any) -> Issue:

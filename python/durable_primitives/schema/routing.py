@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
 from durable_primitives.errors import DefinitionError
-from durable_primitives.schema.parts import Part, name_of, parts, union_members
+from durable_primitives.schema.parts import Part, class_of, name_of, parts, union_members
 
 Library = Literal["msgspec", "pydantic"]
 
@@ -72,7 +72,7 @@ def route(schema: object) -> Claim | None:
 
 
 def _claims(part: Part) -> Iterator[Claim]:
-    for kind in map(_class_of, part.metadata):
+    for kind in map(class_of, part.metadata):
         library = _owner(kind)
         if library:
             yield Claim(library, part.place, f"{_package(kind)}.{kind.__name__}")
@@ -89,10 +89,6 @@ def _owner(cls: Any) -> Library | None:
         if _package(base) in _OWNERS:
             return _OWNERS[_package(base)]
     return next((library for hook, library in _HOOKS.items() if hasattr(cls, hook)), None)
-
-
-def _class_of(rule: object) -> type[Any]:
-    return type(rule)
 
 
 def _package(cls: type[Any]) -> str:

@@ -23,7 +23,7 @@ class Environment:
         self._client = client
 
     def client_for(self, idempotency_key: str) -> PrimitivesClient:
-        """A client whose sends carry ids derived from the execution, so that one that runs again sends nothing twice."""
+        """A client whose sends carry ids derived from the execution: one that runs again sends nothing twice."""
         calls = 0
 
         def next_id() -> str:

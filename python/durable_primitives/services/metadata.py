@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol, TypedDict
 
 from durable_primitives.events import ErrorInfo, InstanceOrphaned, InstanceParked, InstanceRecovered
+from durable_primitives.kernel.ids import split_instance
 from durable_primitives.kernel.record import RECHECK_DUE, Record
 from durable_primitives.kernel.transition import Due, Put, Transition
 from durable_primitives.services.ownership import Ownership
@@ -34,6 +35,12 @@ class Revivable(Protocol):
     def revive(self, record: Record) -> str:
         """The status that a parked instance takes up again."""
         ...
+
+
+def identify(namespace: str, instance: str) -> Identity:
+    """How an event names an instance."""
+    kind, name, _ = split_instance(instance)
+    return Identity(namespace=namespace, kind=kind, name=name, instance_id=instance)
 
 
 def identity(ownership: Ownership) -> Identity:

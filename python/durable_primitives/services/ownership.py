@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 
 from durable_primitives.errors import LeaseLostError
 from durable_primitives.events import EventTracker, InstanceLeaseLost, PrimitiveEvent
@@ -12,7 +13,7 @@ from durable_primitives.kernel.record import Item, Record
 from durable_primitives.kernel.transition import Claim, Guard, LeaseRef, Outcome, Transition
 from durable_primitives.spi import Runtime, Storage
 
-Submit = Callable[[Transition], Outcome | Awaitable[Outcome]]
+Submit = Callable[[Transition], Outcome | asyncio.Future[Outcome]]
 
 
 class Ownership:

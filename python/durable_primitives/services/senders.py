@@ -10,16 +10,18 @@ class Clock(Protocol):
     """The part of a runtime that a client needs."""
 
     def now(self) -> int: ...
+    def random(self) -> float: ...
     def new_id(self) -> str: ...
 
 
 class Sender:
     """Ids and time for the sends of one client."""
 
-    __slots__ = ("_derive", "_new_id", "now")
+    __slots__ = ("_derive", "_new_id", "now", "random")
 
     def __init__(self, clock: Clock, derive: Callable[[], str] | None = None) -> None:
         self.now = clock.now
+        self.random = clock.random
         self._new_id = clock.new_id
         self._derive = derive
 

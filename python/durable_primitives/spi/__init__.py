@@ -1,4 +1,6 @@
-"""The seam: what a backend gives and what the engine asks of it.  A backend needs this, the kernel's types and the errors.
+"""The seam: what a backend gives and what the engine asks of it.
+
+A backend needs this, the kernel's types and the errors, and nothing else.
 
 A `Backend` is a `Storage` and a `Scheduler` in one object; `Runtime` is the only door for time, randomness and ids.
 """

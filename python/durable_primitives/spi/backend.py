@@ -45,13 +45,14 @@ class Storage(Protocol):
         """Apply the transitions in order, then serve the claim: one round trip, durable when it returns.
 
         One outcome per transition, in order.  Each transition is atomic; one that is refused leaves the others alone.
-        The claim takes instances whose alarm is at or before `request.at`, earliest first, each with a new fencing token.
+        The claim takes instances whose alarm is at or before `request.at`, earliest first, each with a new fencing
+        token.
         If the call raises, nothing of it was applied, unless the error's outcome is ``unknown``.
         """
         ...
 
     def commit_now(self, transitions: Sequence[Transition], request: ClaimRequest | None = None) -> Reply:
-        """`commit` without the wait, for a backend with the capability `immediate`; others raise `NotImplementedError`."""
+        """`commit` without the wait, for a backend that can (`immediate`); others raise `NotImplementedError`."""
         ...
 
     async def load(self, instance: str, receipts: Sequence[str] = (), letters: Sequence[str] = ()) -> Snapshot:
@@ -112,5 +113,3 @@ class Backend(Storage, Scheduler, Protocol):
     def url(self) -> str:
         """Where it is, with any password masked: fit for an error message or a log line."""
         ...
-
-

@@ -19,15 +19,16 @@ impl AlarmHeap {
     pub fn set(&mut self, key: &str, due_ms: i64) {
         self.sets += 1;
         let place = (due_ms, self.sets);
-        let key: Arc<str> = match self.places.get_key_value(key) {
-            Some((known, old_place)) => {
-                self.order.remove(old_place);
-                Arc::clone(known)
+        if let Some(current) = self.places.get_mut(key) {
+            if let Some(key) = self.order.remove(current) {
+                self.order.insert(place, key);
             }
-            None => key.into(),
-        };
-        self.places.insert(Arc::clone(&key), place);
-        self.order.insert(place, key);
+            *current = place;
+        } else {
+            let key: Arc<str> = key.into();
+            self.places.insert(Arc::clone(&key), place);
+            self.order.insert(place, key);
+        }
     }
 
     /// Removes the alarm of `key`; says whether there was one.

@@ -10,7 +10,9 @@ pub mod alarm_heap;
 pub mod backoff;
 pub mod hash_ring;
 mod invalid_argument;
+pub mod memory_store;
 pub mod ready_queue;
 pub mod seen_set;
+mod seq_hasher;
 
 pub use invalid_argument::InvalidArgument;

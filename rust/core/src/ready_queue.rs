@@ -7,12 +7,14 @@ use std::fmt;
 use std::mem;
 use std::sync::Arc;
 
+use crate::seq_hasher::SeqMap;
+
 /// Items grouped into lanes: a lane runs one item at a time, in order of `seq`; among the heads of
 /// idle lanes the lowest `(rank, seq)` starts first. An item without a lane is a lane of its own.
 #[derive(Debug, Default)]
 pub struct ReadyQueue {
     /// Every item, by seq, until it is done or dropped.
-    items: HashMap<i64, Item>,
+    items: SeqMap<Item>,
     /// How many of the items are popped.
     busy: usize,
     /// Every lane that has an item. Items without a lane are not here: they take the short way.

@@ -6,6 +6,7 @@
 mod alarm_heap;
 mod backoff;
 mod hash_ring;
+mod memory_store;
 mod ready_queue;
 mod seen_set;
 
@@ -23,6 +24,8 @@ mod _native {
     use crate::backoff::delay_ms;
     #[pymodule_export]
     use crate::hash_ring::{jump_hash, place, xxh3_64};
+    #[pymodule_export]
+    use crate::memory_store::MemoryStore;
     #[pymodule_export]
     use crate::ready_queue::ReadyQueue;
     #[pymodule_export]

@@ -8,7 +8,8 @@ threads that share one take turns.
 from durable_primitives._core._reference.alarm_heap import AlarmHeap
 from durable_primitives._core._reference.backoff import delay_ms
 from durable_primitives._core._reference.hash_ring import jump_hash, place, xxh3_64
+from durable_primitives._core._reference.memory_store import MemoryStore
 from durable_primitives._core._reference.ready_queue import ReadyQueue
 from durable_primitives._core._reference.seen_set import SeenSet
 
-__all__ = ["AlarmHeap", "ReadyQueue", "SeenSet", "delay_ms", "jump_hash", "place", "xxh3_64"]
+__all__ = ["AlarmHeap", "MemoryStore", "ReadyQueue", "SeenSet", "delay_ms", "jump_hash", "place", "xxh3_64"]

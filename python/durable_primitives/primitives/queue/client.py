@@ -49,11 +49,9 @@ class QueueClient(Generic[E]):
         self._definition = definition
         self._deliver = deliver
         self._sender = sender
-        self._router = Router(definition.concurrency)
+        self._router = Router(definition.concurrency, sender.random())
         self._encode = definition.codec.encode
-        self._instances = [
-            instance_id("queue", definition.name, str(index)) for index in range(definition.concurrency)
-        ]
+        self._instances = [instance_id("queue", definition.name, str(index)) for index in range(definition.concurrency)]
 
     @property
     def dead_letters(self) -> QueueDeadLetters[E]:
@@ -89,9 +87,7 @@ class QueueClient(Generic[E]):
         index, new = self._route(event, id, partition_key, delay, at, priority)
         accepted: tuple[Accepted, ...] = await self._ask(index, "enqueue", EnqueueRequest(index, (new,)))
         receipt = accepted[0]
-        return EnqueueResult(
-            new.id or "", self._instances[index], index, receipt.position, receipt.duplicate
-        )
+        return EnqueueResult(new.id or "", self._instances[index], index, receipt.position, receipt.duplicate)
 
     async def enqueue_many(self, events: Iterable[E | Enqueue[E]]) -> list[EnqueueResult]:
         """Accept many events, one commit per instance of the queue; one result per event, in order.
@@ -209,7 +205,7 @@ class QueueClient(Generic[E]):
         dropped = sum([await self._ask(index, "clear", _NOTHING) for index in await self._indexes()])
         return QueueClearResult(instance_id("queue", self._definition.name, "*"), dropped > 0, dropped)
 
-    async def drain(self, timeout: Duration | None = None) -> DrainResult:
+    async def drain(self, timeout: Duration | None = None) -> DrainResult:  # noqa: ASYNC109 - a Duration
         """Wait until no live event is left, or until `timeout` is over.  It neither stops intake nor runs anything."""
         loop = asyncio.get_running_loop()
         end = None if timeout is None else loop.time() + parse_ms(timeout, what="timeout", allow_zero=True) / 1000
@@ -227,9 +223,7 @@ class QueueClient(Generic[E]):
 
     async def _indexes(self) -> list[int]:
         """Every instance that may hold something: those of today, and those of a larger `concurrency` of the past."""
-        stored: Iterable[int] = await self._deliver(
-            Call("queue", self._definition.name, "", "indexes", _NOTHING)
-        )
+        stored: Iterable[int] = await self._deliver(Call("queue", self._definition.name, "", "indexes", _NOTHING))
         return sorted({*range(self._definition.concurrency), *stored})
 
     def _checked_index(self, index: int) -> int:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, Never, TypeVar, overload
 
-from typing_extensions import Never, TypeForm
+from typing_extensions import TypeForm
 
 from durable_primitives.durations import Duration, parse_ms
 from durable_primitives.kernel.ids import check_name
@@ -167,6 +167,8 @@ class Queue:
             timeout: How long one attempt may take.
             expires_after: An event that could not start within this time is dropped as expired.
             schema_version: Raise it when the schema changes in a way that old bytes do not fit.
+            aliases: Old names: what was stored under them is run by this definition.
+            unknown: Refused, with the nearest valid name.
 
         Raises:
             DefinitionError: For an option that is unknown or cannot be meant.

@@ -48,9 +48,7 @@ class QueueInspection:
                 return sorted(found)
             after = page[-1].instance
 
-    async def letters(
-        self, reader: Storage, instance: str, request: LettersRequest, now: int
-    ) -> Sequence[DeadLetter]:
+    async def letters(self, reader: Storage, instance: str, request: LettersRequest, now: int) -> Sequence[DeadLetter]:
         """Dead letters by event id."""
         return await reader.letters(instance, request.after, request.limit)
 

@@ -55,6 +55,7 @@ from durable_primitives.kernel.transition import (
 from durable_primitives.primitives.queue.definition import QueueDefinition
 from durable_primitives.primitives.queue.inspection import QueueInspection
 from durable_primitives.services.failures import encode_failure
+from durable_primitives.services.metadata import identify
 from durable_primitives.services.purge import DEAD_LETTER_MS
 from durable_primitives.signals import Cancel, DeadLetter, Retry, Snooze
 
@@ -123,8 +124,8 @@ class QueueOrchestrator(QueueInspection):
 
         def reply(outcome: Outcome) -> tuple[Accepted, ...]:
             if outcome.verdict == "full":
-                assert guard is not None and guard.room is not None
-                raise QueueFullError(guard.room, guard.room)
+                room = self._definition.room(request.index) or 0
+                raise QueueFullError(room, room)
             return outcome.accepted
 
         return Decision(transition, reply, lambda outcome: self._told_enqueued(instance, request, outcome, now))
@@ -132,16 +133,17 @@ class QueueOrchestrator(QueueInspection):
     def _told_enqueued(
         self, instance: str, request: EnqueueRequest, outcome: Outcome, now: int
     ) -> Iterable[PrimitiveEvent]:
+        common = identify(self._namespace, instance)
         for new, accepted in zip(request.items, outcome.accepted, strict=True):
-            common = self.event_fields(instance, now)
             if accepted.duplicate:
-                yield QueueDuplicate(event_id=new.id or "", partition_key=new.lane, **common)
+                yield QueueDuplicate(event_id=new.id or "", partition_key=new.lane, at_ms=now, **common)
             else:
                 yield QueueEnqueued(
                     event_id=new.id or "",
                     partition_key=new.lane,
                     priority=-new.rank,
                     next_due_ms=new.due or None,
+                    at_ms=now,
                     **common,
                 )
 
@@ -152,23 +154,21 @@ class QueueOrchestrator(QueueInspection):
         def told(outcome: Outcome) -> Iterable[PrimitiveEvent]:
             for id, answer in zip(request.ids, outcome.cancelled, strict=True):
                 if answer == "cancelled":
-                    yield QueueCancelled(event_id=id, reason="client", **self.event_fields(instance, now))
+                    yield QueueCancelled(event_id=id, reason="client", at_ms=now, **identify(self._namespace, instance))
 
         return Decision(transition, lambda outcome: next(iter(outcome.cancelled), "not_found"), told)
 
     def pause(self, instance: str, snapshot: Snapshot, request: NoRequest, now: int) -> Decision[bool]:
         """Hold an instance: it accepts events and starts none."""
-        told = QueuePaused(**self.event_fields(instance, now))
+        told = QueuePaused(at_ms=now, **identify(self._namespace, instance))
         return self._hold(instance, snapshot.record, True, told, now)
 
     def resume(self, instance: str, snapshot: Snapshot, request: NoRequest, now: int) -> Decision[bool]:
         """Let a held instance go on."""
-        told = QueueResumed(**self.event_fields(instance, now))
+        told = QueueResumed(at_ms=now, **identify(self._namespace, instance))
         return self._hold(instance, snapshot.record, False, told, now)
 
-    def _hold(
-        self, instance: str, record: Record | None, held: bool, told: PrimitiveEvent, now: int
-    ) -> Decision[bool]:
+    def _hold(self, instance: str, record: Record | None, held: bool, told: PrimitiveEvent, now: int) -> Decision[bool]:
         live = record if record is not None and record.status != TERMINATED else None
         if (live.held if live is not None else False) == held:
             return Decision(None, lambda _: held)
@@ -179,9 +179,7 @@ class QueueOrchestrator(QueueInspection):
             held=held,
             linger_ms=self._definition.dedupe_ms,
         )
-        return Decision(
-            Transition(instance=instance, at=now, guard=guard, put=put), lambda _: held, lambda _: (told,)
-        )
+        return Decision(Transition(instance=instance, at=now, guard=guard, put=put), lambda _: held, lambda _: (told,))
 
     def clear(self, instance: str, request: NoRequest, now: int) -> Decision[int]:
         """Drop every event that no worker has in hand."""
@@ -190,7 +188,9 @@ class QueueOrchestrator(QueueInspection):
         return Decision(
             transition,
             lambda outcome: outcome.cleared,
-            lambda outcome: (QueueCleared(event_count=outcome.cleared, **self.event_fields(instance, now)),),
+            lambda outcome: (
+                QueueCleared(event_count=outcome.cleared, at_ms=now, **identify(self._namespace, instance)),
+            ),
         )
 
     def redrive(self, instance: str, request: IdsRequest, now: int) -> Decision[int]:
@@ -199,7 +199,9 @@ class QueueOrchestrator(QueueInspection):
         return Decision(
             transition,
             lambda outcome: outcome.cleared,
-            lambda _: [QueueRedriven(event_id=id, **self.event_fields(instance, now)) for id in request.ids],
+            lambda _: [
+                QueueRedriven(event_id=id, at_ms=now, **identify(self._namespace, instance)) for id in request.ids
+            ],
         )
 
     def discard(self, instance: str, request: IdsRequest, now: int) -> Decision[int]:
@@ -208,7 +210,9 @@ class QueueOrchestrator(QueueInspection):
         return Decision(
             transition,
             lambda outcome: outcome.cleared,
-            lambda _: [QueueDiscarded(event_id=id, **self.event_fields(instance, now)) for id in request.ids],
+            lambda _: [
+                QueueDiscarded(event_id=id, at_ms=now, **identify(self._namespace, instance)) for id in request.ids
+            ],
         )
 
     # What becomes of an event.
@@ -274,16 +278,6 @@ class QueueOrchestrator(QueueInspection):
         blocks = self._definition.ordering == "strict"
         # A due time of at least one: zero would mean "ready", and an event in backoff is not.
         return Verdict(Reschedule(item, max(now + wait_ms, 1), attempt, 0, text, blocks), ended, None, error)
-
-    def event_fields(self, instance: str, now: int) -> dict[str, object]:
-        """The fields that every tracking event shares."""
-        return {
-            "at_ms": now,
-            "namespace": self._namespace,
-            "kind": "queue",
-            "name": split_instance(instance)[1],
-            "instance_id": instance,
-        }
 
 
 def _ms(delay: timedelta) -> int:

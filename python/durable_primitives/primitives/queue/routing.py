@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-
 from durable_primitives._core import place
 
 
@@ -15,9 +13,9 @@ class Router:
 
     __slots__ = ("_count", "_turn")
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, draw: float) -> None:
         self._count = count
-        self._turn = random.randrange(count)
+        self._turn = int(draw * count)
 
     def keyed(self, key: str) -> int:
         """The instance of a partition key, or of an event id."""

@@ -63,9 +63,7 @@ def _ends(owned: Ownership, item: Item, verdict: Verdict, duration_ms: int) -> I
             at_ms=at_ms, event_id=id, partition_key=lane, attempt=attempt, duration_ms=duration_ms, **who
         )
     elif verdict.ended == "retry":
-        yield QueueRetryScheduled(
-            at_ms=at_ms, event_id=id, partition_key=lane, attempt=attempt, next_due_ms=due, **who
-        )
+        yield QueueRetryScheduled(at_ms=at_ms, event_id=id, partition_key=lane, attempt=attempt, next_due_ms=due, **who)
     elif verdict.ended == "snoozed":
         yield QueueSnoozed(at_ms=at_ms, event_id=id, partition_key=lane, attempt=attempt, next_due_ms=due, **who)
     elif verdict.ended == "cancelled":

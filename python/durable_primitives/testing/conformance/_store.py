@@ -65,7 +65,9 @@ class Store:
         self.backend = backend
 
     @classmethod
-    async def open(cls, harness: Harness, backend: Backend, opened: AsyncExitStack, namespace: str = NAMESPACE) -> Store:
+    async def open(
+        cls, harness: Harness, backend: Backend, opened: AsyncExitStack, namespace: str = NAMESPACE
+    ) -> Store:
         """Open `backend`; `opened` closes it at the end of the case."""
         opened.push_async_callback(backend.close)
         await backend.open(namespace)
@@ -74,6 +76,10 @@ class Store:
     async def fresh(self) -> Store:
         """An empty store beside this one."""
         return await Store.open(self._harness, self._harness.make(), self._opened)
+
+    def unopened(self) -> Backend:
+        """A backend on an empty store, as it was made."""
+        return self._harness.make()
 
     async def beside(self, namespace: str = NAMESPACE) -> Store:
         """The same store through another backend; both stay open."""
@@ -143,6 +149,10 @@ class Store:
         """The items of one segment."""
         return await self.backend.items(instance, segment, 0, ALL)
 
+    def known_ids(self, instance: str = ONE) -> list[str]:
+        """Every event id that was ever committed through this store."""
+        return sorted(self._ids.get(instance, ()))
+
     async def letters(self, instance: str = ONE) -> Sequence[DeadLetter]:
         """All dead letters."""
         return await self.backend.letters(instance, "", ALL)
@@ -150,8 +160,7 @@ class Store:
     async def picture(self, instance: str = ONE, now: int = 0) -> Picture:
         """Everything that can be seen of an instance, for a comparison."""
         letters = list(await self.letters(instance))
-        ids = sorted(self._ids.get(instance, ()))
-        snapshot = await self.backend.load(instance, ids, [letter.id for letter in letters])
+        snapshot = await self.backend.load(instance, self.known_ids(instance), [letter.id for letter in letters])
         assert list(snapshot.letters.values()) == letters, f"load and letters of {instance} show different dead letters"
         last = 0 if snapshot.record is None else snapshot.record.segment
         items = [item for segment in range(last + 1) for item in await self.items(instance, segment)]

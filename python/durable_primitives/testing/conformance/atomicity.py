@@ -132,7 +132,9 @@ async def a_snapshot_does_not_change_afterwards(store: Store) -> None:
     await store.enqueue(5, event("a"))
     snapshot = await store.record()
     await store.apply(6, put=Put(status="changed", data=b"new"), dues=(Due("run", "set", 1),))
-    check("an old snapshot stays as it was", (snapshot.status, snapshot.dues, snapshot.version), ("live", {"items": 5}, 0))
+    check(
+        "an old snapshot stays as it was", (snapshot.status, snapshot.dues, snapshot.version), ("live", {"items": 5}, 0)
+    )
     snapshot.dues["run"] = 0
     check("a caller's change stays the caller's", (await store.record()).dues, {"items": 5, "run": 1})
     claim = await store.claim_one(10)

@@ -219,7 +219,11 @@ async def a_cancel_says_what_became_of_the_event(store: Store) -> None:
     check("only the pending one left", ids(await store.items()), ["hand"])
     check("told again with its next commit", (await store.apply(3)).cancels, (1,))
     await store.apply(4, remove=(removed(claim.items[0], "cancelled"),))
-    check("until it is settled", ((await store.record()).cancels, (await receipt_of(store, "hand")).settlement), ((), "cancelled"))
+    check(
+        "until it is settled",
+        ((await store.record()).cancels, (await receipt_of(store, "hand")).settlement),
+        ((), "cancelled"),
+    )
 
 
 @case
