@@ -16,6 +16,7 @@ from durable_primitives.errors import DefinitionError
 from durable_primitives.events import EventTracker, NoopTracker, guard
 from durable_primitives.kernel.ids import check_name
 from durable_primitives.kernel.primitive import Definition, Registry
+from durable_primitives.primitives import BUILTIN
 from durable_primitives.services.environment import Environment
 from durable_primitives.services.options import refuse_unknown
 from durable_primitives.spi import Backend, Runtime, SystemRuntime, open_backend
@@ -163,7 +164,7 @@ def create_durable_primitives(
     """
     refuse_unknown(unknown, create_durable_primitives, "create_durable_primitives")
     return DurablePrimitives(
-        Registry(definitions),
+        Registry(definitions, BUILTIN),
         NoopTracker() if tracker is None else guard(tracker),
         check_name(namespace, "namespace"),
         resources,

@@ -68,6 +68,7 @@ class PrimitivesClient:
         client = self._clients.get((kind, name))
         if client is None:
             definition = self._registry.get(kind, name)
-            client = definition.primitive.client(definition, self._deliver, self._sender)
+            make = self._registry.primitive(kind).client
+            client = make(definition, self._deliver, self._sender)
             self._clients[kind, name] = client
         return client

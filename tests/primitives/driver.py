@@ -12,6 +12,7 @@ from durable_primitives.engine.engine import DurablePrimitivesEngine
 from durable_primitives.engine.worker import Worker
 from durable_primitives.events import InMemoryTracker, PrimitiveEvent
 from durable_primitives.kernel.primitive import Registry
+from durable_primitives.primitives import BUILTIN
 from durable_primitives.services.environment import Environment
 from durable_primitives.services.senders import Sender
 
@@ -62,7 +63,7 @@ class Driver:
     def _boot(self, definitions: tuple[Any, ...]) -> None:
         self.environment = Environment("default", lambda new_id: None)  # type: ignore[arg-type, return-value]
         self.engine = DurablePrimitivesEngine(
-            Registry(definitions), self.backend, self.runtime, self.tracker, "default", self.environment
+            Registry(definitions, BUILTIN), self.backend, self.runtime, self.tracker, "default", self.environment
         )
         self.worker = Worker(self.engine)
 
@@ -79,7 +80,7 @@ class Driver:
         return list(self.tracker.events)
 
     def client(self, definition: Any) -> Any:
-        return definition.primitive.client(definition, self.engine.call, Sender(self.runtime))
+        return self.engine.registry.primitive(definition.kind).client(definition, self.engine.call, Sender(self.runtime))
 
     def restart(self, *definitions: Any) -> None:
         """A new process on the same store, with the same definitions or a later deploy's."""

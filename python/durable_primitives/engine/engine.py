@@ -12,7 +12,7 @@ from durable_primitives.errors import LeaseLostError
 from durable_primitives.events import EventTracker
 from durable_primitives.kernel.decision import NOTHING, Decision
 from durable_primitives.kernel.ids import instance_id
-from durable_primitives.kernel.primitive import Call, Definition, Operation, Registry
+from durable_primitives.kernel.primitive import Call, Definition, Operation, Primitive, Registry
 from durable_primitives.kernel.transition import Claim, Outcome
 from durable_primitives.services.environment import Environment
 from durable_primitives.services.metadata import park_orphan, revive
@@ -25,8 +25,9 @@ class Bound:
 
     __slots__ = ("definition", "executor", "handlers", "kind", "operations", "orchestrator")
 
-    def __init__(self, definition: Definition, namespace: str, environment: Environment) -> None:
-        primitive = definition.primitive
+    def __init__(
+        self, definition: Definition, primitive: Primitive, namespace: str, environment: Environment
+    ) -> None:
         self.definition = definition
         self.kind = primitive.kind
         self.orchestrator = primitive.orchestrator(definition, namespace)
@@ -123,7 +124,8 @@ class DurablePrimitivesEngine:
                 del self._turns[instance]
 
     def _bind(self, kind: str, name: str) -> Bound:
-        bound = self._bound[kind, name] = Bound(self.registry.get(kind, name), self.namespace, self._environment)
+        definition, primitive = self.registry.get(kind, name), self.registry.primitive(kind)
+        bound = self._bound[kind, name] = Bound(definition, primitive, self.namespace, self._environment)
         return bound
 
     # Alarms.

@@ -56,8 +56,6 @@ class Definition(Protocol):
     def name(self) -> str: ...
     @property
     def aliases(self) -> Sequence[str]: ...
-    @property
-    def primitive(self) -> Primitive: ...
 
 
 class Orchestrator(Protocol):
@@ -82,9 +80,10 @@ class Primitive(Struct, frozen=True, kw_only=True):
 
 
 class Registry:
-    """The definitions of one application, by kind and name."""
+    """The definitions of one application, by kind and name, and the primitives that they are definitions of."""
 
-    def __init__(self, definitions: Sequence[Definition]) -> None:
+    def __init__(self, definitions: Sequence[Definition], primitives: Sequence[Primitive]) -> None:
+        self._primitives = {primitive.kind: primitive for primitive in primitives}
         self._known: dict[tuple[str, str], Definition] = {}
         for definition in definitions:
             for name in (definition.name, *definition.aliases):
@@ -109,5 +108,6 @@ class Registry:
             raise PrimitiveNotFoundError(kind, name, [known for known_kind, known in self._known if known_kind == kind])
         return found
 
-    def __iter__(self) -> Any:
-        return iter(dict.fromkeys(self._known.values()))
+    def primitive(self, kind: str) -> Primitive:
+        """The descriptor of a kind."""
+        return self._primitives[kind]

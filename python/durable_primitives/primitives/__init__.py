@@ -1,1 +1,8 @@
-"""What users define.  One folder per primitive; they never import each other."""
+"""What users define.  One folder per primitive; they never import each other.  A new one adds one line here."""
+
+from __future__ import annotations
+
+from durable_primitives.kernel.primitive import Primitive
+from durable_primitives.primitives.queue import QUEUE
+
+BUILTIN: tuple[Primitive, ...] = (QUEUE,)

@@ -9,6 +9,10 @@ from durable_primitives.events.trackers.inline import InlineTracker
 from durable_primitives.events.trackers.sender import Limits, Pause
 from durable_primitives.events.trackers.threaded import ThreadedTracker, positive
 
+# Waking the thread for each event would cost the caller several times what queueing it does.
+_BATCH_SIZE = 100
+_FLUSH_INTERVAL_S = 0.01
+
 
 class BackgroundTracker(ThreadedTracker):
     """Calls `tracker` from a daemon thread, one event at a time, in the order in which they were tracked.
@@ -26,8 +30,8 @@ class BackgroundTracker(ThreadedTracker):
     ) -> None:
         super().__init__(
             Limits(
-                batch_size=1,
-                flush_interval_s=0.0,
+                batch_size=_BATCH_SIZE,
+                flush_interval_s=_FLUSH_INTERVAL_S,
                 max_queue=positive("max_queue", max_queue),
                 close_timeout_s=parse(close_timeout, what="close_timeout").total_seconds(),
             )
@@ -40,11 +44,6 @@ class BackgroundTracker(ThreadedTracker):
         return self._tracker.enabled
 
     @property
-    def delivered(self) -> int:
-        """Events that `tracker` took and did not lose."""
-        return super().delivered - self._tracker.dropped
-
-    @property
     def dropped(self) -> int:
         """Events that found the queue full, on which `tracker` raised, or that it says it lost."""
         return super().dropped + self._tracker.dropped
@@ -55,6 +54,9 @@ class BackgroundTracker(ThreadedTracker):
         await self._tracker.close()
 
     def _deliver(self, batch: list[PrimitiveEvent], pause: Pause) -> int:
+        taken = 0
         for event in batch:
-            self._tracker.track(event)
-        return len(batch)
+            if not pause(0):
+                break
+            taken += self._tracker.offer(event)
+        return taken

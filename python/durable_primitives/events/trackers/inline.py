@@ -28,6 +28,7 @@ class InlineTracker:
         self._tracker = tracker
         self._close_timeout_s = parse(close_timeout, what="close_timeout").total_seconds()
         self._drops = DropCounter()
+        self._warned = False
 
     @property
     def enabled(self) -> bool:
@@ -47,12 +48,17 @@ class InlineTracker:
 
     def track(self, event: PrimitiveEvent) -> None:
         """Pass `event` on."""
+        if not self.offer(event):
+            self._drops.add()
+
+    def offer(self, event: PrimitiveEvent) -> bool:
+        """Pass `event` on; False if `tracker` raised."""
         try:
             self._tracker.track(event)
         except Exception as error:
-            self._drops.add()
-            if self._drops.total == 1:
-                _warn(self._tracker, "track", error)
+            self._warn_once(error)
+            return False
+        return True
 
     async def close(self) -> None:
         """Close `tracker`, but wait no longer than `close_timeout` for it."""
@@ -61,6 +67,11 @@ class InlineTracker:
         _, late = await asyncio.wait({closing}, timeout=self._close_timeout_s)
         for task in late:
             task.cancel()
+
+    def _warn_once(self, error: Exception) -> None:
+        if not self._warned:
+            self._warned = True
+            _warn(self._tracker, "track", error)
 
     async def _close(self) -> None:
         try:

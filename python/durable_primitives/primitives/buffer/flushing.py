@@ -10,21 +10,12 @@ owner looked.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, Literal
 
 from msgspec import Struct, structs
 
-from durable_primitives.events import (
-    BufferCleared,
-    BufferDeadLettered,
-    BufferDiscarded,
-    BufferFlushed,
-    BufferFlushFailed,
-    ErrorInfo,
-    PrimitiveEvent,
-)
+from durable_primitives.events import ErrorInfo
 from durable_primitives.kernel.decision import Decision
 from durable_primitives.kernel.record import NEVER, Record
 from durable_primitives.kernel.transition import (
@@ -48,9 +39,9 @@ from durable_primitives.primitives.buffer.stored import (
     open_count,
     read,
 )
+from durable_primitives.primitives.buffer.telling import ended
 from durable_primitives.primitives.buffer.writing import put, sealing, still_open
 from durable_primitives.services.failures import encode_failure
-from durable_primitives.services.metadata import identify
 from durable_primitives.services.purge import DEAD_LETTER_MS
 from durable_primitives.signals import Cancel, DeadLetter, Retry, Snooze
 
@@ -68,11 +59,17 @@ class Ending(Struct, frozen=True, kw_only=True):
     attempt: int
     """Which attempt it was."""
     duration_ms: int = 0
-    error: ErrorInfo | None = None
+    cause: BaseException | None = None
+    """What went wrong, if anything did."""
     reason: str = ""
     """Why the batch was given up on."""
     delay_ms: int = 0
     """How long it waits for its next attempt."""
+
+    @property
+    def error(self) -> ErrorInfo | None:
+        """`cause` as it is stored and told."""
+        return None if self.cause is None else ErrorInfo.of(self.cause)
 
 
 class Flushing:
@@ -119,11 +116,11 @@ class Flushing:
     def judge(self, error: BaseException, attempt: int, batch: Batch, draw: float) -> Ending:
         """How an attempt ended that raised `error`; `draw` is random, in [0, 1)."""
         retry = self._definition.retry
-        ending = Ending(on="raised", batch=batch, attempt=attempt, error=ErrorInfo.of(error))
+        ending = Ending(on="raised", batch=batch, attempt=attempt, cause=error)
         if isinstance(error, Snooze):
-            return structs.replace(ending, on="snoozed", delay_ms=_ms(error.after), error=None)
+            return structs.replace(ending, on="snoozed", delay_ms=_ms(error.after), cause=None)
         if isinstance(error, Cancel):
-            return structs.replace(ending, on="cancelled", error=None)
+            return structs.replace(ending, on="cancelled", cause=None)
         if isinstance(error, DeadLetter):
             return structs.replace(ending, on="gave_up", reason=error.reason or "dead_letter")
         if attempt >= retry.max_attempts:
@@ -143,12 +140,13 @@ class Flushing:
     def _wait(self, record: Record, guard: Guard, ending: Ending, now: int) -> Decision[None]:
         """The batch stays as it is and is tried again later; nothing that comes in meanwhile changes when."""
         stored = read(record)
-        assert stored.flush is not None
+        flush = stored.flush
+        assert flush is not None
         at = now + ending.delay_ms
-        tried = stored.flush.attempt + (ending.on == "raised")
+        tried = flush.attempt + (ending.on == "raised")
         changed = structs.replace(
             stored,
-            flush=structs.replace(stored.flush, attempt=tried, retry_at=at),
+            flush=structs.replace(flush, attempt=tried, retry_at=at),
             last_error=encode_failure(ending.error) if ending.error is not None else stored.last_error,
         )
         transition = Transition(
@@ -159,8 +157,7 @@ class Flushing:
             dues=(Due(FLUSH_DUE, "clear"), Due(RETRY_DUE, "set", at)),
             release="yes",
         )
-        told = self._told(record.instance, stored.flush, ending, at, now)
-        return Decision(transition, lambda _: None, lambda _: told)
+        return Decision(transition, lambda _: None, lambda _: ended(self._namespace, record, flush, ending, now, at))
 
     def _end(self, record: Record, guard: Guard, ending: Ending, go_on: bool, now: int) -> Decision[None]:
         """The batch leaves: flushed, dead or dropped."""
@@ -191,14 +188,29 @@ class Flushing:
             progress=True,
             release="no" if go_on else "yes",
         )
-        told = self._told(record.instance, flush, ending, None, now)
-        return Decision(transition, lambda _: None, lambda _: told)
+        return Decision(transition, lambda _: None, lambda _: ended(self._namespace, record, flush, ending, now))
 
-    def _told(
-        self, instance: str, flush: Flush, ending: Ending, next_due_ms: int | None, now: int
-    ) -> list[PrimitiveEvent]:
-        who = identify(self._namespace, instance)
-        batch = ending.batch
-        told: list[PrimitiveEvent] = []
-        attempt = 
-        return told
+
+def _oldest(record: Record, stored: Stored, last_sealed: int) -> Flush | None:
+    """What is to be handed over next: a dead letter that was redriven, else the oldest sealed batch."""
+    if stored.redrives:
+        return Flush(stored.redrives[0], None)
+    segment = stored.ended + 1
+    return Flush(flush_id(record, segment), segment) if segment <= last_sealed else None
+
+
+def _burial(flush: Flush, ending: Ending, now: int) -> Burial:
+    assert ending.error is not None
+    return Burial(
+        id=flush.flush_id,
+        item=None,
+        payload=encode(ending.batch),
+        attempts=ending.attempt,
+        error=encode_failure(ending.error),
+        count=ending.batch.count,
+        expires_at=now + DEAD_LETTER_MS,
+    )
+
+
+def _ms(delay: timedelta) -> int:
+    return delay // timedelta(milliseconds=1)

@@ -3,6 +3,7 @@
 from durable_primitives.primitives.queue.client import QueueClient
 from durable_primitives.primitives.queue.context import QueueDeadLetterContext, QueueExecuteContext
 from durable_primitives.primitives.queue.definition import Queue, QueueDefinition
+from durable_primitives.primitives.queue.descriptor import QUEUE
 from durable_primitives.primitives.queue.results import (
     CancelResult,
     DeadLetterRecord,
@@ -13,6 +14,7 @@ from durable_primitives.primitives.queue.results import (
 )
 
 __all__ = [
+    "QUEUE",
     "CancelResult",
     "DeadLetterRecord",
     "DrainResult",

@@ -9,7 +9,6 @@ from typing_extensions import TypeForm
 
 from durable_primitives.durations import Duration, parse_ms
 from durable_primitives.kernel.ids import check_name
-from durable_primitives.kernel.primitive import Primitive
 from durable_primitives.primitives.queue.context import QueueDeadLetterContext, QueueExecuteContext
 from durable_primitives.primitives.queue.results import OnFull, Ordering
 from durable_primitives.retry import RetryPolicy
@@ -63,13 +62,6 @@ class QueueDefinition(Generic[E]):
         self.on_full = on_full
         self.timeout_s = timeout_s
         self.expires_ms = expires_ms
-
-    @property
-    def primitive(self) -> Primitive:
-        """The descriptor of all queues."""
-        from durable_primitives.primitives.queue.descriptor import QUEUE
-
-        return QUEUE
 
     def room(self, index: int) -> int | None:
         """How many live events the instance `index` may hold: its share of `max_pending`."""

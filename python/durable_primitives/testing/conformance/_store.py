@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from durable_primitives.kernel.record import DeadLetter, Item, Receipt, Record, Settlement, Tally
 from durable_primitives.kernel.transition import (
@@ -21,8 +21,13 @@ from durable_primitives.kernel.transition import (
 )
 from durable_primitives.spi.backend import Backend
 
+T = TypeVar("T")
+
 ONE = "queue:orders:1"
 """The instance of a case that needs only one."""
+
+Parts = dict[str, Any]
+"""Some fields of a transition, for a table of transitions."""
 
 LEASE_MS = 30_000
 DAY_MS = 24 * 60 * 60 * 1000
@@ -188,7 +193,7 @@ def ids(items: Iterable[Item]) -> list[str | None]:
     return [item.id for item in items]
 
 
-def check(promise: str, got: object, expected: object) -> None:
+def check(promise: str, got: T, expected: T) -> None:
     """Fail with the promise, what it asks for, and what was there instead."""
     assert got == expected, f"{promise}\n    expected {expected!r}\n    got      {got!r}"
 

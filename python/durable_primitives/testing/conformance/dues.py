@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from durable_primitives.kernel.record import NEVER
-from durable_primitives.kernel.transition import Due, Guard, Put, Reschedule
+from durable_primitives.kernel.transition import Due, Guard, NewItem, Put, Reschedule
 from durable_primitives.testing.conformance._case import case
 from durable_primitives.testing.conformance._store import LEASE_MS, LIVE, ONE, Store, check, event, ids, removed
 
@@ -108,7 +108,7 @@ async def a_claim_keeps_the_dues(store: Store) -> None:
 @case
 async def an_append_arms_its_instance(store: Store) -> None:
     """Law 3: now for what is ready, later for what is delayed, never for what waits for its instance."""
-    rows = [
+    rows: list[tuple[list[NewItem], dict[str, int]]] = [
         ([event("a")], {"items": 5}),
         ([event("a", due=3)], {"items": 5}),
         ([event("a", due=50)], {"items": 50}),
@@ -153,7 +153,7 @@ async def a_retry_is_not_hastened_by_new_arrivals(store: Store) -> None:
 @case
 async def an_idle_release_waits_for_the_next_item(store: Store) -> None:
     """Law 3: an owner that finds nothing to take leaves the due time of what still waits."""
-    rows = [
+    rows: list[tuple[str, list[NewItem], dict[str, int]]] = [
         ("nothing left", [], {}),
         ("waiting", [event("x", due=500), event("y", due=90)], {"items": 90}),
         ("held back by its lane", [event("x", "L", due=500), event("y", "L")], {"items": 500}),

@@ -6,7 +6,7 @@ import asyncio
 
 from durable_primitives.kernel.transition import Due, Guard, Put
 from durable_primitives.testing.conformance._case import case
-from durable_primitives.testing.conformance._store import LIVE, ONE, Store, check, event, ids
+from durable_primitives.testing.conformance._store import LIVE, ONE, Parts, Store, check, event, ids
 
 PUT = Put(status="live", data=b"")
 
@@ -82,7 +82,13 @@ async def a_lost_lease_is_told_before_anything_else(store: Store) -> None:
 @case
 async def what_does_not_exist_is_not_changed(store: Store) -> None:
     """Without `create` or `put` a transition finds an instance or conflicts; it never makes one."""
-    for parts in ({"append": (event("a"),)}, {"erase": True}, {"cancel": ("a",)}, {"dues": (Due("run", "set", 1),)}):
+    rows: list[Parts] = [
+        {"append": (event("a"),)},
+        {"erase": True},
+        {"cancel": ("a",)},
+        {"dues": (Due("run", "set", 1),)},
+    ]
+    for parts in rows:
         outcome = await store.apply(0, **parts)
         check(f"{parts!r} on an absent instance", outcome.verdict, "conflict")
     check("nothing was made", (await store.backend.load(ONE)).record, None)

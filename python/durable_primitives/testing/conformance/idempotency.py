@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 from msgspec.structs import replace
 
-from durable_primitives.kernel.record import Item, Receipt
+from durable_primitives.kernel.record import Receipt
 from durable_primitives.kernel.transition import Accepted, Burial, Clear, Due, Put, Reschedule, Retire, Transition
 from durable_primitives.testing.conformance._case import case
 from durable_primitives.testing.conformance._store import (
@@ -72,56 +71,48 @@ async def one_of_many_producers_of_an_id_is_accepted(store: Store) -> None:
 
 
 @case
-async def an_id_is_remembered_through_all_of_its_life(store: Store) -> None:
-    """Law 9: pending, delayed, in hand, in backoff, done, dead, cancelled and cleared: a duplicate all the time."""
+async def an_id_is_remembered_while_its_event_lives(store: Store) -> None:
+    """Law 9: pending, delayed, in hand and in backoff, a second one is a duplicate."""
+    await store.own(0, event("hand"), event("backoff"), event("pending"), event("delayed", due=50), take=2)
+    backoff = (await store.items())[1]
+    await store.apply(1, reschedule=(Reschedule(backoff, 50, 1, 0, "boom", True),))
+    for seq, id in enumerate(("hand", "backoff", "pending", "delayed"), 1):
+        receipt = await receipt_of(store, id)
+        check(f"{id}: live, and kept without end", (receipt.settlement, receipt.expires_at), (None, None))
+        (again,) = (await store.enqueue(2, event(id))).accepted
+        check(f"{id}: a duplicate", (again.duplicate, again.seq), (True, seq))
 
-    async def pending(fresh: Store) -> None: ...
 
-    async def in_hand(fresh: Store) -> Item:
-        return (await fresh.claim_one(0, take=1)).items[0]
-
-    async def in_backoff(fresh: Store) -> None:
-        await fresh.apply(1, reschedule=(Reschedule(await in_hand(fresh), 50, 1, 0, "boom", True),))
-
-    async def done(fresh: Store) -> None:
-        await fresh.apply(1, remove=(removed(await in_hand(fresh)),))
-
-    async def dead(fresh: Store) -> None:
-        await fresh.apply(1, bury=(buried(await in_hand(fresh)),))
-
-    async def discarded(fresh: Store) -> None:
-        await dead(fresh)
-        await fresh.apply(2, discard=("a",))
-
-    async def cancelled(fresh: Store) -> None:
-        await fresh.apply(1, cancel=("a",))
-
-    async def cleared(fresh: Store) -> None:
-        await fresh.apply(1, clear=Clear(0, DAY_MS))
-
-    async def retired(fresh: Store) -> None:
-        await fresh.apply(1, retire=Retire(0, "done", DAY_MS))
-
-    lives: list[tuple[Callable[[Store], Awaitable[object]], str | None]] = [
-        (pending, None),
-        (in_hand, None),
-        (in_backoff, None),
-        (done, "done"),
-        (dead, "dead"),
-        (discarded, "dead"),
-        (cancelled, "cancelled"),
-        (cleared, "cleared"),
-        (retired, "done"),
-    ]
-    for live, settlement in lives:
-        fresh = await store.fresh()
-        await fresh.enqueue(0, event("a"))
-        await live(fresh)
-        receipt = await receipt_of(fresh, "a")
-        check(f"{live.__name__}: how it ended", receipt.settlement, settlement)
-        check(f"{live.__name__}: kept for a time after its end only", receipt.expires_at is None, settlement is None)
-        (again,) = (await fresh.enqueue(3, event("a"))).accepted
-        check(f"{live.__name__}: still a duplicate", (again.duplicate, again.seq), (True, 1))
+@case
+async def an_id_is_remembered_after_its_event_has_ended(store: Store) -> None:
+    """Law 9: however it ended, its receipt says so and is kept for the window."""
+    claim = await store.own(0, event("done"), event("dead"), event("discarded"), event("expired"), take=4)
+    done, dead, discarded, expired = claim.items
+    burials = tuple(buried(item, expires_at=END_MS) for item in (dead, discarded))
+    removals = (removed(done, "done", END_MS), removed(expired, "cancelled", END_MS))
+    await store.apply(1, remove=removals, bury=burials)
+    await store.apply(2, discard=("discarded",), append=(event("cleared"),))
+    await store.apply(3, clear=Clear(0, END_MS))
+    await store.apply(4, append=(event("retired"), event("cancelled")), cancel=("none",))
+    await store.apply(5, cancel=("cancelled",))
+    await store.apply(6, retire=Retire(0, "done", END_MS))
+    endings = {
+        "done": "done",
+        "dead": "dead",
+        "discarded": "dead",
+        "expired": "cancelled",
+        "cleared": "cleared",
+        "retired": "done",
+        "cancelled": "cancelled",
+    }
+    for id, settlement in endings.items():
+        receipt = await receipt_of(store, id)
+        check(f"{id}: how it ended", receipt.settlement, settlement)
+        # A cancellation does not say how long its id is remembered.
+        assert receipt.expires_at is not None, f"{id}: has ended, expected an end of its window, got none"
+        if id != "cancelled":
+            check(f"{id}: the end of its window", receipt.expires_at, END_MS)
+        check(f"{id}: a duplicate", (await store.enqueue(7, event(id))).accepted[0].duplicate, True)
 
 
 @case

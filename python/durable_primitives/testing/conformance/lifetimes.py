@@ -5,7 +5,7 @@ from __future__ import annotations
 from durable_primitives.kernel.record import TERMINATED, TOMBSTONE_MS
 from durable_primitives.kernel.transition import Create, Due, Guard, Put
 from durable_primitives.testing.conformance._case import case
-from durable_primitives.testing.conformance._store import LIVE, Store, buried, check, check_same, event, ids, removed
+from durable_primitives.testing.conformance._store import LIVE, Parts, Store, buried, check, check_same, event, ids, removed
 
 PUT = Put(status="live", data=b"state", held=True, linger_ms=9)
 
@@ -105,7 +105,8 @@ async def sequences_are_not_given_twice(store: Store) -> None:
 @case
 async def a_restart_is_one_commit(store: Store) -> None:
     """Law 1, law 5: `erase` and then `create` or `put`, in the order of the vocabulary, in one transition."""
-    for row, parts in {"create": {"create": LIVE}, "put": {"put": Put(status="live", data=b"")}}.items():
+    rows: dict[str, Parts] = {"create": {"create": LIVE}, "put": {"put": Put(status="live", data=b"")}}
+    for row, parts in rows.items():
         fresh = await store.fresh()
         await lived(fresh)
         outcome = await fresh.apply(5, erase=True, **parts, append=(event("a"),))

@@ -18,7 +18,7 @@ async def visible(store: Store) -> tuple[object, ...]:
     return records, ids(await store.items()), letters, await store.receipt("a"), await store.backend.next_due()
 
 
-NOTHING = ([], [], [], None, None)
+NOTHING: tuple[object, ...] = ([], [], [], None, None)
 
 
 @case_for("durable")

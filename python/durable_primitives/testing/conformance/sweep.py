@@ -5,7 +5,7 @@ from __future__ import annotations
 from durable_primitives.kernel.record import TOMBSTONE_MS
 from durable_primitives.kernel.transition import Clear, Create, Due, Guard, Put
 from durable_primitives.testing.conformance._case import case
-from durable_primitives.testing.conformance._store import ALL, ONE, Store, buried, check, check_same, event, removed
+from durable_primitives.testing.conformance._store import ALL, ONE, Parts, Store, buried, check, check_same, event, removed
 
 LINGERING = Create(status="live", linger_ms=100)
 
@@ -58,7 +58,7 @@ async def a_record_goes_when_it_has_lingered(store: Store) -> None:
 @case
 async def a_record_with_work_does_not_go(store: Store) -> None:
     """Law 6: items, dues, a lease or a pause each keep it; its time starts again when all are gone."""
-    rows = {
+    rows: dict[str, Parts] = {
         "items": {"append": (event("a"),)},
         "a due": {"dues": (Due("run", "set", 10**6),)},
         "a pause": {"put": Put(status="paused", data=b"", held=True, linger_ms=100)},

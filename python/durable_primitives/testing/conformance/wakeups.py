@@ -30,7 +30,7 @@ async def awake(waiting: Awaitable[None], promise: str) -> None:
 async def look(store: Store) -> None:
     """What a worker does before it sleeps: no wake-up is left over, and it knows the earliest alarm."""
     await store.backend.wait(0.0)
-    await look(store)
+    await store.backend.next_due()
 
 
 # What is there when the worker looks, and what may bring an alarm nearer then.

@@ -60,7 +60,9 @@ CREATE TABLE durable_item (
 
 CREATE UNIQUE INDEX durable_item_order ON durable_item (ik, due, rank, seq);
 
-CREATE INDEX durable_item_segment ON durable_item (ik, segment, seq) WHERE segment > 0;
+-- 1152921504606846976 is `NEVER`: the events of a buffer, which wait for their instance.
+CREATE INDEX durable_item_segment ON durable_item (ik, segment, seq)
+  WHERE segment > 0 OR due >= 1152921504606846976;
 
 CREATE INDEX durable_item_lane ON durable_item (ik, lane, seq) WHERE lane IS NOT NULL;
 
@@ -85,9 +87,9 @@ CREATE TABLE durable_receipt (
 
 CREATE INDEX durable_receipt_expiry ON durable_receipt (expires_at) WHERE expires_at IS NOT NULL;
 
--- Live receipts that cannot be found through the items of segment 0.
+-- Live receipts that cannot be found through the items of a queue.
 CREATE INDEX durable_receipt_segment ON durable_receipt (ik, segment)
-  WHERE expires_at IS NULL AND (segment > 0 OR seq = 0);
+  WHERE expires_at IS NULL AND (segment > 0 OR seq = 0 OR due >= 1152921504606846976);
 
 CREATE TABLE durable_letter (
   ik INTEGER NOT NULL,

@@ -1,0 +1,112 @@
+"""How the kernel's structures lie in rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from msgspec import json, structs
+
+from durable_primitives.kernel.record import DeadLetter, Item, Receipt, Record
+
+Row = tuple[Any, ...]
+
+_encode = json.encode
+_dues = json.Decoder(dict[str, int]).decode
+_sequences = json.Decoder(tuple[int, ...]).decode
+
+
+def json_array(values: Iterable[object]) -> str:
+    """A parameter for ``json_each``."""
+    return _encode(list(values)).decode()
+
+
+def record_of(row: Row) -> Record:
+    """A record from its columns, which stand in the order of its fields."""
+    return Record(
+        instance=row[0],
+        status=row[1],
+        data=row[2],
+        version=row[3],
+        generation=row[4],
+        held=row[5] == 1,
+        dues=_dues(row[6]),
+        linger_ms=row[7],
+        purge_at=row[8],
+        token=row[9],
+        owner=row[10],
+        lease_until=row[11],
+        deliveries=row[12],
+        taken=_sequences(row[13]),
+        cancels=_sequences(row[14]),
+        sequence=row[15],
+        count=row[16],
+        segment=row[17],
+        segment_count=row[18],
+        segment_first_at=row[19],
+        segment_last_at=row[20],
+        finished=row[21],
+        created_at=row[22],
+        updated_at=row[23],
+    )
+
+
+def record_row(record: Record) -> Row:
+    """The columns of a record, in the order of its fields."""
+    return (
+        record.instance,
+        record.status,
+        record.data,
+        record.version,
+        record.generation,
+        int(record.held),
+        _encode(record.dues).decode(),
+        record.linger_ms,
+        record.purge_at,
+        record.token,
+        record.owner,
+        record.lease_until,
+        record.deliveries,
+        _encode(record.taken).decode(),
+        _encode(record.cancels).decode(),
+        record.sequence,
+        record.count,
+        record.segment,
+        record.segment_count,
+        record.segment_first_at,
+        record.segment_last_at,
+        record.finished,
+        record.created_at,
+        record.updated_at,
+    )
+
+
+def items_of(rows: Iterable[Row]) -> list[Item]:
+    """Items from their columns; the last one is a truth value, which SQLite stores as a number."""
+    return [Item(*row[:-1], row[-1] == 1) for row in rows]
+
+
+def item_row(ik: int, item: Item) -> Row:
+    """The parameters of ``insert_items``."""
+    *values, blocks = structs.astuple(item)
+    return (ik, *values, int(blocks))
+
+
+def receipts_of(rows: Iterable[Row]) -> dict[str, Receipt]:
+    """Receipts by id."""
+    return {row[0]: Receipt(*row) for row in rows}
+
+
+def receipt_row(ik: int, receipt: Receipt) -> Row:
+    """The parameters of ``put_receipts``."""
+    return (ik, *structs.astuple(receipt))
+
+
+def letters_of(rows: Iterable[Row]) -> list[DeadLetter]:
+    """Dead letters from their columns."""
+    return [DeadLetter(*row) for row in rows]
+
+
+def letter_row(ik: int, letter: DeadLetter) -> Row:
+    """The parameters of ``put_letter``."""
+    return (ik, *structs.astuple(letter))

@@ -1,0 +1,3 @@
+-- The end of a life.
+-- parameters: ik
+DELETE FROM durable_instance WHERE ik = ?

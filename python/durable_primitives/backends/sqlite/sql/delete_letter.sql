@@ -1,0 +1,3 @@
+-- A dead letter that was redriven or discarded.
+-- parameters: ik, id
+DELETE FROM durable_letter WHERE ik = ? AND id = ?

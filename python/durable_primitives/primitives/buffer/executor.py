@@ -1,0 +1,171 @@
+"""Hands sealed batches over to user code, one at a time, the oldest first."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+from msgspec import structs
+
+from durable_primitives.durations import format_ms, to_datetime
+from durable_primitives.errors import DefinitionError, DurablePrimitivesError, ExecutionError, SerializationError
+from durable_primitives.events import ErrorInfo
+from durable_primitives.kernel.transition import FLUSH_DUE, Due, Transition
+from durable_primitives.logs import bind_context, get_logger
+from durable_primitives.primitives.buffer.context import BufferDeadLetterContext, BufferExecuteContext
+from durable_primitives.primitives.buffer.definition import BufferDefinition
+from durable_primitives.primitives.buffer.flushing import MAX_DELIVERIES, Ending, Flushing
+from durable_primitives.primitives.buffer.orchestrator import BufferOrchestrator
+from durable_primitives.primitives.buffer.queries import items_of
+from durable_primitives.primitives.buffer.stored import Batch, Flush, gather, read, read_batch
+from durable_primitives.services.environment import Environment
+from durable_primitives.services.metadata import park_failed
+from durable_primitives.services.ownership import Ownership
+from durable_primitives.signals import Signal
+
+_log = get_logger("durable_primitives.buffer")
+
+
+class BufferExecutor:
+    """Runs one definition."""
+
+    def __init__(
+        self, definition: BufferDefinition[Any, Any], orchestrator: BufferOrchestrator, environment: Environment
+    ) -> None:
+        self._definition = definition
+        self._flushing = Flushing(definition, orchestrator.namespace)
+        self._environment = environment
+
+    async def run(self, owned: Ownership) -> None:
+        """Hand over batch after batch until none is left, or one has to wait, and give the instance back."""
+        try:
+            released = False
+            while not released and not owned.draining:
+                released = await self._hand_over_next(owned)
+            if not released:
+                await self._give_back(owned)
+        except SerializationError as error:
+            # The record's own part.  What is in a batch is decoded inside an attempt, whose outcome a failure is.
+            await park_failed(owned, "undecodable", ErrorInfo.of(error))
+        except asyncio.CancelledError:
+            with contextlib.suppress(DurablePrimitivesError):
+                await self._give_back(owned)
+            raise
+
+    async def _hand_over_next(self, owned: Ownership) -> bool:
+        """One batch; returns whether the instance was given back."""
+        flushing, runtime = self._flushing, owned.runtime
+        begun = await owned.decide(lambda record: flushing.begin(record, owned.versioned(), runtime.now()))
+        if begun.released:
+            return True
+        flush = read(await owned.refresh()).flush
+        assert flush is not None
+        ending = await self._flush(owned, flush)
+        tells = ending.on == "gave_up" and self._definition.on_dead_letter is not None
+        go_on = tells or not (owned.draining or owned.crowded())
+        settled = await owned.decide(
+            lambda record: flushing.settle(record, owned.versioned(), ending, go_on, runtime.now())
+        )
+        if tells:
+            await self._tell_user(owned, flush, ending)
+        if not settled.released:
+            await owned.refresh()
+        return settled.released
+
+    async def _give_back(self, owned: Ownership) -> None:
+        """Leave everything as it is, no attempt counted, to be taken up at once by whoever comes next."""
+        await owned.commit(
+            Transition(
+                instance=owned.instance,
+                at=owned.runtime.now(),
+                guard=owned.fence,
+                dues=(Due(FLUSH_DUE, "earlier", owned.runtime.now()),),
+                release="yes",
+            )
+        )
+
+    # One batch.
+
+    async def _flush(self, owned: Ownership, flush: Flush) -> Ending:
+        batch = await self._load(owned, flush)
+        if batch.count == 0:
+            return Ending(on="vanished", batch=batch, attempt=flush.attempt)
+        if owned.record.deliveries > MAX_DELIVERIES:
+            cause = ExecutionError(owned.kind, owned.name, owned.instance)
+            return Ending(
+                on="crash_looped", batch=batch, attempt=flush.attempt, cause=cause, reason="crash_loop"
+            )
+        return await self._attempt(owned, flush, batch)
+
+    async def _load(self, owned: Ownership, flush: Flush) -> Batch:
+        """The content of a batch; empty if its dead letter has outlived its retention."""
+        if flush.segment is not None:
+            reason = read(owned.record).reasons.get(flush.segment, "max_events")
+            return gather(await items_of(owned.storage, owned.instance, flush.segment), reason)
+        letter = (await owned.storage.load(owned.instance, (), (flush.flush_id,))).letters.get(flush.flush_id)
+        return gather((), "manual") if letter is None else read_batch(letter.payload)
+
+    async def _attempt(self, owned: Ownership, flush: Flush, batch: Batch) -> Ending:
+        runtime, attempt = owned.runtime, flush.attempt + 1
+        started = runtime.monotonic()
+        try:
+            await self._execute(owned, flush, batch)
+        except (Exception, Signal, BaseExceptionGroup, asyncio.CancelledError) as error:
+            if _is_shutdown(error):
+                raise
+            ending = self._flushing.judge(error, attempt, batch, runtime.random())
+        else:
+            ending = Ending(on="returned", batch=batch, attempt=attempt)
+        return structs.replace(ending, duration_ms=round((runtime.monotonic() - started) * 1000))
+
+    async def _execute(self, owned: Ownership, flush: Flush, batch: Batch) -> None:
+        definition = self._definition
+        state = definition.gathering.read(owned.instance, batch)
+        context = BufferExecuteContext(owned, self._environment, flush, batch, state)
+        with bind_context(
+            primitive=owned.name, instance_id=owned.instance, flush_id=flush.flush_id, attempt=context.attempt
+        ):
+            try:
+                async with asyncio.timeout(definition.timeout_s) as limit:
+                    answer = await definition.execute(context)
+            except TimeoutError as error:
+                if not limit.expired() or definition.timeout_s is None:
+                    raise
+                taken = format_ms(round(definition.timeout_s * 1000))
+                raise TimeoutError(f"execute took longer than its timeout of {taken}") from error
+        if answer is not None:
+            raise DefinitionError(
+                f"execute of buffer {definition.name!r} returned {type(answer).__name__}, and must return None",
+                help="raise to fail the batch; giving back single events is not available in this release",
+            )
+
+    async def _tell_user(self, owned: Ownership, flush: Flush, ending: Ending) -> None:
+        """Call `on_dead_letter`.  The batch is a dead letter by now, whatever it does."""
+        hook, batch = self._definition.on_dead_letter, ending.batch
+        assert hook is not None
+        context = BufferDeadLetterContext(
+            instance_id=owned.instance,
+            id=owned.id,
+            name=owned.name,
+            flush_id=flush.flush_id,
+            attempts=ending.attempt,
+            event_count=batch.count,
+            first_event_at=to_datetime(batch.first_at),
+            last_event_at=to_datetime(batch.last_at),
+            failed_at=to_datetime(owned.runtime.now()),
+        )
+        try:
+            await hook(self._definition.state_or_none(owned.instance, batch), ending.cause, context)
+        except (Exception, Signal, BaseExceptionGroup, asyncio.CancelledError) as failure:
+            if _is_shutdown(failure):
+                raise
+            _log.warning(
+                "on_dead_letter failed", instance_id=owned.instance, flush_id=flush.flush_id, error=repr(failure)
+            )
+
+
+def _is_shutdown(error: BaseException) -> bool:
+    """Whether this run was cancelled; a cancellation of something that the handler awaited is a failure like others."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0

@@ -1,0 +1,111 @@
+"""How soon: from the call to the handler's first line, and from the due time to it."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from durable_primitives import Enqueue, Queue, QueueExecuteContext, create_durable_primitives
+from durable_primitives.durations import to_datetime
+from tests.benchmarks.machine import Limits
+from tests.benchmarks.report import Figure, Report, percentile
+from tests.benchmarks.stores import fresh
+
+SAMPLES = 500
+GAP_SECONDS = 0.005
+TIMERS = 300
+BURST = 10_000
+
+_started: list[tuple[int, int]] = []
+
+
+async def _note(ctx: QueueExecuteContext[int]) -> None:
+    _started.append((ctx.event, time.time_ns()))
+
+
+queue = Queue.make("latency", event_schema=int, execute=_note)
+wide = Queue.make("burst", event_schema=int, execute=_note, concurrency=5)
+application = create_durable_primitives(queue, wide)
+
+
+def _add(report: Report, case: str, backend: str, values_ms: list[float]) -> None:
+    for name, share in (("p50", 0.5), ("p99", 0.99)):
+        report.add(Figure(f"{case}, {name}", backend, percentile(values_ms, share), "ms"))
+
+
+async def to_start(backend: str, folder: Path, limits: Limits, report: Report) -> None:
+    """An idle worker in the same process."""
+    _started.clear()
+    async with application.open(fresh(backend, folder)) as running:
+        client = running.client.queue(queue)
+        for _ in range(SAMPLES):
+            await client.enqueue(time.time_ns())
+            await asyncio.sleep(GAP_SECONDS)
+    _add(report, "enqueue to start, one process", backend, [(at - sent) / 1e6 for sent, at in _started])
+
+
+async def across_processes(backend: str, folder: Path, limits: Limits, report: Report) -> None:
+    """An idle worker in another process."""
+    if backend == "memory":
+        return
+    url = fresh(backend, folder)
+    async with application.open(url, worker=False) as running:
+        command = [sys.executable, "-m", "tests.benchmarks.latency", url]
+        worker = await asyncio.create_subprocess_exec(*command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert worker.stdout is not None
+        await worker.stdout.readline()
+        client = running.client.queue(queue)
+        for _ in range(SAMPLES // 2):
+            await client.enqueue(time.time_ns())
+            await asyncio.sleep(GAP_SECONDS * 2)
+        output, _ = await worker.communicate(b"\n")
+    pairs = [tuple(map(int, line.split())) for line in output.decode().splitlines()]
+    _add(report, "enqueue to start, two processes", backend, [(at - sent) / 1e6 for sent, at in pairs])
+
+
+async def timers(backend: str, folder: Path, limits: Limits, report: Report) -> None:
+    """100 timers a second for three seconds."""
+    _started.clear()
+    async with application.open(fresh(backend, folder)) as running:
+        client = running.client.queue(queue)
+        base = time.time_ns() // 1_000_000 + 300
+        for n in range(TIMERS):
+            await client.enqueue((base + n * 10) * 1_000_000, at=to_datetime(base + n * 10))
+        while len(_started) < TIMERS:
+            await asyncio.sleep(0.05)
+    late = [(at - due) / 1e6 for due, at in _started]
+    _add(report, "timer lateness, 100 a second", backend, late)
+    report.add(Figure("timer lateness, earliest", backend, min(late), "ms"))
+
+
+async def burst(backend: str, folder: Path, limits: Limits, report: Report) -> None:
+    """10,000 events due within one second."""
+    _started.clear()
+    async with application.open(fresh(backend, folder)) as running:
+        client = running.client.queue(wide)
+        base = time.time_ns() // 1_000_000 + 3000
+        due = [base + n // (BURST // 1000) for n in range(BURST)]
+        for start in range(0, BURST, 1000):
+            part = due[start : start + 1000]
+            await client.enqueue_many([Enqueue(at * 1_000_000, at=to_datetime(at)) for at in part])
+        while len(_started) < BURST:
+            await asyncio.sleep(0.05)
+    late = [(at - when) / 1e6 for when, at in _started]
+    _add(report, "10,000 due in one second, lateness", backend, late)
+
+
+async def _serve(url: str) -> None:
+    async with application.open(url):
+        print("ready", flush=True)
+        await asyncio.to_thread(sys.stdin.readline)
+    for sent, at in _started:
+        print(sent, at)
+
+
+CASES = (to_start, across_processes, timers, burst)
+
+if __name__ == "__main__":
+    asyncio.run(_serve(sys.argv[1]))
