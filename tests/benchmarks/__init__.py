@@ -1,1 +1,1 @@
-"""The benchmarks: ``./dev bench``.  Every figure stands beside the raw limit of the same machine, taken in the same run."""
+"""The benchmarks: ``./dev bench``.  Figures stand beside the raw limits of the machine, taken in the same run."""

@@ -40,6 +40,10 @@ class ReferenceBackend:
         self.store = MemoryStore()
         self._bell = asyncio.Event()
 
+    def beside(self) -> ReferenceBackend:
+        """Another process over the same disk."""
+        return type(self)(self.disk)
+
     async def open(self, namespace: str) -> None:
         self.store = self.disk.store(namespace)
         self.disk.bells.append(self._bell)

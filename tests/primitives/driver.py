@@ -13,8 +13,11 @@ from durable_primitives.engine.worker import Worker
 from durable_primitives.events import InMemoryTracker, PrimitiveEvent
 from durable_primitives.kernel.primitive import Registry
 from durable_primitives.primitives import BUILTIN
+from durable_primitives.primitives.continuous import CONTINUOUS
 from durable_primitives.services.environment import Environment
 from durable_primitives.services.senders import Sender
+
+PRIMITIVES = (*BUILTIN, CONTINUOUS)
 
 EPOCH_MS = 1_700_000_000_000
 
@@ -63,7 +66,7 @@ class Driver:
     def _boot(self, definitions: tuple[Any, ...]) -> None:
         self.environment = Environment("default", lambda new_id: None)  # type: ignore[arg-type, return-value]
         self.engine = DurablePrimitivesEngine(
-            Registry(definitions, BUILTIN), self.backend, self.runtime, self.tracker, "default", self.environment
+            Registry(definitions, PRIMITIVES), self.backend, self.runtime, self.tracker, "default", self.environment
         )
         self.worker = Worker(self.engine)
 

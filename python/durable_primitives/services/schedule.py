@@ -1,7 +1,7 @@
 """When something repeats: the ticks of a schedule, and what becomes of those that were missed.  Pure arithmetic.
 
-All times are integers: milliseconds since the epoch, UTC.  Each tick follows from the one before, never from the time at
-which somebody looked, so a cadence does not drift.
+All times are integers: milliseconds since the epoch, UTC.  Each tick follows from the one before, never from the time
+at which somebody looked, so a cadence does not drift.
 """
 
 from __future__ import annotations
@@ -178,7 +178,8 @@ class Plan(Struct, frozen=True):
         """Apply the rule to the ticks from `tick`, which has been reached, up to `now`.
 
         ``"run_once"``: the latest of them gets a run that stands for all.  ``"skip"``: the same, but only if it is
-        hardly late.  ``"run_all"``: the oldest gets its run, then the next; beyond `catchup_limit` the oldest are given up.
+        hardly late.  ``"run_all"``: the oldest gets its run, then the next; of more than `catchup_limit` the oldest are
+        given up.
         """
         if self.misfire == "run_all":
             reached = self._reached(tick, now, instance, self.catchup_limit)

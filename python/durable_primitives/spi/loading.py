@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -25,6 +24,9 @@ def open_backend(where: str | Backend) -> Backend:
     """
     if not isinstance(where, str):
         return where
+    # Costly to import, and needed once per process.
+    from importlib.metadata import entry_points
+
     scheme = urlsplit(where).scheme
     for point in entry_points(group=GROUP, name=scheme):
         factory: BackendFactory = point.load()

@@ -78,10 +78,10 @@ class Working:
             self.moved[seq] = (self.gone.pop(seq), item)
         else:
             self.fresh[seq] = item
-        if item.lane is not None:
-            rank = self.lane_ranks.get(item.lane)
-            if rank is None or rank < item.rank:
-                self.lane_ranks.pop(item.lane, None)
+        lane = item.lane
+        if lane is not None and (self.bare or lane in self.lane_ranks):
+            highest = self.lane_ranks.get(lane)
+            self.lane_ranks[lane] = item.rank if highest is None else max(highest, item.rank)
 
     def drop_item(self, item: Item) -> None:
         seq = item.seq
@@ -94,7 +94,9 @@ class Working:
         if item.id is not None:
             self.dropped[item.id] = item
         if item.lane is not None:
+            # What is left in the lane must be counted again.
             self.lane_ranks.pop(item.lane, None)
+            self.bare = False
 
     def find_item(self, due: int, rank: int, seq: int) -> Item | None:
         """The item at that place, if it is yet to be written."""
@@ -122,14 +124,15 @@ class Working:
             self.moved_receipts.pop(id, None)
             return
         read = self.kept.get(id) or self.known.get(id)
-        if read is not None:
-            self.kept[id] = structs.replace(
-                read, due=receipt.due, settlement=receipt.settlement, expires_at=receipt.expires_at
-            )
-        elif receipt.settlement is not None and receipt.expires_at is not None:
-            self.settled[id] = (receipt.settlement, receipt.expires_at)
+        if receipt.settlement is None or receipt.expires_at is None:
+            if read is not None:
+                self.kept[id] = structs.replace(read, due=receipt.due)
+            else:
+                self.moved_receipts[id] = receipt.due
+        elif read is not None:
+            self.kept[id] = structs.replace(read, settlement=receipt.settlement, expires_at=receipt.expires_at)
         else:
-            self.moved_receipts[id] = receipt.due
+            self.settled[id] = (receipt.settlement, receipt.expires_at)
 
     def forget(self, ik: int) -> None:
         """The instance was erased: it goes on under another key, where nothing is stored."""

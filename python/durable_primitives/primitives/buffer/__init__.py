@@ -8,8 +8,8 @@ from durable_primitives.primitives.buffer.context import (
 )
 from durable_primitives.primitives.buffer.dead_letters import BufferDeadLetters
 from durable_primitives.primitives.buffer.definition import Buffer, BufferDefinition
+from durable_primitives.primitives.buffer.descriptor import BUFFER
 from durable_primitives.primitives.buffer.gathering import Reduce
-from durable_primitives.primitives.buffer.lifecycle import FlushReason
 from durable_primitives.primitives.buffer.results import (
     AddResult,
     BufferDeadLetter,
@@ -18,8 +18,10 @@ from durable_primitives.primitives.buffer.results import (
     ClearResult,
     FlushReceipt,
 )
+from durable_primitives.primitives.buffer.stored import FlushReason
 
 __all__ = [
+    "BUFFER",
     "AddResult",
     "Buffer",
     "BufferClient",

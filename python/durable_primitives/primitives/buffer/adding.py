@@ -71,9 +71,9 @@ class Adding:
         return Decision(
             None if folded is stored.folded else structs.replace(transition, remember=tuple(remember)),
             # Anything but "applied" is an id that came in meanwhile: asked again, it will be seen in the snapshot.
-            lambda outcome: self._results(instance, accepted, window, outcome.created, now)
-            if outcome.verdict == "applied"
-            else [],
+            lambda outcome: (
+                self._results(instance, accepted, window, outcome.created, now) if outcome.verdict == "applied" else []
+            ),
             lambda _: self._told(instance, request, accepted, window, now),
         )
 

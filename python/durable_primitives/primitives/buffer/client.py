@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
 from durable_primitives.errors import Issue, ValidationError
-from durable_primitives.kernel.ids import check_id
+from durable_primitives.kernel.ids import check_id, instance_id
 from durable_primitives.kernel.page import Page
 from durable_primitives.kernel.primitive import Call
 from durable_primitives.kernel.record import NEVER
@@ -17,6 +17,7 @@ from durable_primitives.primitives.buffer.orchestrator import NoRequest
 from durable_primitives.primitives.buffer.queries import InstancesRequest
 from durable_primitives.primitives.buffer.results import (
     AddResult,
+    AddResults,
     BufferStatus,
     BufferSummary,
     ClearResult,
@@ -53,7 +54,7 @@ class BufferClient(Generic[E, S]):
         """The batches that were given up on."""
         return BufferDeadLetters(self._definition, self._deliver)
 
-    async def add(self, id: str, event: E, *, event_id: str | None = None) -> AddResult:
+    async def add(self, id: str, event: E, event_id: str | None = None) -> AddResult:
         """Accept an event into the open batch of `id`: one commit that stores it and arms the timer.
 
         Args:
@@ -69,9 +70,7 @@ class BufferClient(Generic[E, S]):
         results = await self._add(check_id(id), (self._item(event, event_id),))
         return results[0]
 
-    async def add_many(
-        self, id: str, events: Iterable[E], *, event_ids: Sequence[str] | None = None
-    ) -> list[AddResult]:
+    async def add_many(self, id: str, events: Iterable[E], *, event_ids: Sequence[str] | None = None) -> AddResults:
         """Accept many events in one commit; one result per event, in order.  All are validated before any is written.
 
         With `on_event`, each batch that is filled on the way is a commit of its own: if a later event is refused, what
@@ -136,7 +135,7 @@ class BufferClient(Generic[E, S]):
             SerializationError: It no longer decodes.
         """
         batch: Batch | None = await self._ask(check_id(id), "get_state", _NOTHING)
-        return None if batch is None else self._definition.gathering.read(id, batch)
+        return None if batch is None else self._definition.gathering.read(instance_id("buffer", self._name, id), batch)
 
     async def status(self, id: str) -> BufferStatus:
         """Where an instance stands."""

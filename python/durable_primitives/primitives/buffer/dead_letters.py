@@ -69,8 +69,9 @@ class BufferDeadLetters(Generic[S]):
 
     async def _each(self, operation: str, which: str | Callable[[BufferDeadLetter[S]], bool]) -> int:
         if isinstance(which, str):
-            return await self._ask(which, operation, 0)
-        chosen = [letter.flush_id async for letter in self._all() if which(letter)]
+            chosen = [which]
+        else:
+            chosen = [letter.flush_id async for letter in self._all() if which(letter)]
         return sum([await self._ask(flush_id, operation, 0) for flush_id in chosen])
 
     async def _all(self) -> AsyncIterator[BufferDeadLetter[S]]:

@@ -93,9 +93,7 @@ class BufferExecutor:
             return Ending(on="vanished", batch=batch, attempt=flush.attempt)
         if owned.record.deliveries > MAX_DELIVERIES:
             cause = ExecutionError(owned.kind, owned.name, owned.instance)
-            return Ending(
-                on="crash_looped", batch=batch, attempt=flush.attempt, cause=cause, reason="crash_loop"
-            )
+            return Ending(on="crash_looped", batch=batch, attempt=flush.attempt, cause=cause, reason="crash_loop")
         return await self._attempt(owned, flush, batch)
 
     async def _load(self, owned: Ownership, flush: Flush) -> Batch:
@@ -126,8 +124,9 @@ class BufferExecutor:
         with bind_context(
             primitive=owned.name, instance_id=owned.instance, flush_id=flush.flush_id, attempt=context.attempt
         ):
+            limit = asyncio.timeout(definition.timeout_s)
             try:
-                async with asyncio.timeout(definition.timeout_s) as limit:
+                async with limit:
                     answer = await definition.execute(context)
             except TimeoutError as error:
                 if not limit.expired() or definition.timeout_s is None:

@@ -29,7 +29,6 @@ from durable_primitives.kernel.transition import (
     Transition,
 )
 from durable_primitives.primitives.buffer.definition import BufferDefinition
-from durable_primitives.primitives.buffer.lifecycle import LIFECYCLE, SETTLEMENTS
 from durable_primitives.primitives.buffer.stored import (
     Batch,
     Flush,
@@ -40,6 +39,7 @@ from durable_primitives.primitives.buffer.stored import (
     read,
 )
 from durable_primitives.primitives.buffer.telling import ended
+from durable_primitives.primitives.buffer.transitions import SETTLEMENTS, TRANSITIONS
 from durable_primitives.primitives.buffer.writing import put, sealing, still_open
 from durable_primitives.services.failures import encode_failure
 from durable_primitives.services.purge import DEAD_LETTER_MS
@@ -79,7 +79,7 @@ class Flushing:
         self._definition = definition
         self._namespace = namespace
 
-    def begin(self, record: Record, guard: Guard, now: int) -> Decision[None]:
+    def begin(self, record: Record, guard: Guard, now: int) -> Decision[object]:
         """Take up the next batch; if there is none, or its time has not come, give the instance back."""
         stored, items = read(record), tuple[NewItem, ...]()
         dues = [Due(FLUSH_DUE, "clear"), Due(RETRY_DUE, "clear")]
@@ -131,13 +131,13 @@ class Flushing:
             return structs.replace(ending, on="gave_up", reason="give_up_on")
         return structs.replace(ending, delay_ms=retry.backoff.delay_ms(attempt, draw))
 
-    def settle(self, record: Record, guard: Guard, ending: Ending, go_on: bool, now: int) -> Decision[None]:
+    def settle(self, record: Record, guard: Guard, ending: Ending, go_on: bool, now: int) -> Decision[object]:
         """Record how the attempt ended.  The instance is given back, unless the owner may `go_on` and has reason to."""
-        if LIFECYCLE["flushing", ending.on] == "retrying":
+        if TRANSITIONS["flushing", ending.on] == "retrying":
             return self._wait(record, guard, ending, now)
         return self._end(record, guard, ending, go_on, now)
 
-    def _wait(self, record: Record, guard: Guard, ending: Ending, now: int) -> Decision[None]:
+    def _wait(self, record: Record, guard: Guard, ending: Ending, now: int) -> Decision[object]:
         """The batch stays as it is and is tried again later; nothing that comes in meanwhile changes when."""
         stored = read(record)
         flush = stored.flush
@@ -159,9 +159,9 @@ class Flushing:
         )
         return Decision(transition, lambda _: None, lambda _: ended(self._namespace, record, flush, ending, now, at))
 
-    def _end(self, record: Record, guard: Guard, ending: Ending, go_on: bool, now: int) -> Decision[None]:
+    def _end(self, record: Record, guard: Guard, ending: Ending, go_on: bool, now: int) -> Decision[object]:
         """The batch leaves: flushed, dead or dropped."""
-        stored, to = read(record), LIFECYCLE["flushing", ending.on]
+        stored, to = read(record), TRANSITIONS["flushing", ending.on]
         flush = stored.flush
         assert flush is not None
         changed = structs.replace(

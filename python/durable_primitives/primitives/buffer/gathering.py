@@ -1,4 +1,4 @@
-"""How the events of a batch become the state that `execute` sees: the events in order, or what a reducer makes of them."""
+"""How events become the state that `execute` sees: as a list in order, or by a reducer."""
 
 from __future__ import annotations
 

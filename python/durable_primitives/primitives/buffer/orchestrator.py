@@ -7,7 +7,7 @@ from msgspec import Struct, structs
 from durable_primitives.errors import InvalidStateError
 from durable_primitives.events import BufferCleared, BufferDiscarded, BufferFlushRequested, BufferRedriven
 from durable_primitives.kernel.decision import Decision
-from durable_primitives.kernel.record import DeadLetter, Record, Snapshot
+from durable_primitives.kernel.record import Record, Snapshot
 from durable_primitives.kernel.transition import FLUSH_DUE, WINDOW_DUE, Clear, Due, Guard, Outcome, Transition
 from durable_primitives.primitives.buffer import queries
 from durable_primitives.primitives.buffer.adding import Adding

@@ -25,7 +25,6 @@ from durable_primitives.primitives.buffer.stored import (
     read,
 )
 from durable_primitives.services.failures import decode_failure
-from durable_primitives.services.metadata import FAILED
 from durable_primitives.spi import Storage
 
 _PAGE = 500
@@ -61,7 +60,7 @@ def describe(record: Record | None) -> BufferStatus:
     try:
         stored = read(record)
     except SerializationError:
-        return BufferStatus(status=FAILED)
+        return BufferStatus(status="failed")
     flush, folded, count = stored.flush, stored.folded, open_count(record, stored)
     first_at = record.segment_first_at if folded is None else folded.first_at
     window = record.dues.get(WINDOW_DUE)

@@ -8,7 +8,7 @@ from typing import Generic, Literal, TypeVar
 from msgspec import Struct
 
 from durable_primitives.events import ErrorInfo
-from durable_primitives.primitives.buffer.lifecycle import FlushReason
+from durable_primitives.primitives.buffer.stored import FlushReason
 
 S = TypeVar("S")
 
@@ -29,6 +29,10 @@ class AddResult(Struct, frozen=True, gc=False):
     duplicate: bool
     created: bool
     """Whether this event brought the instance into being."""
+
+
+AddResults = list[AddResult]
+"""One for each event, in order."""
 
 
 class FlushReceipt(Struct, frozen=True):

@@ -6,14 +6,16 @@ Each is a MessagePack array that begins with the version of its format; new fiel
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final, Literal, Protocol, TypeVar
 
 import msgspec
 from msgspec import Struct, field
 
 from durable_primitives.errors import SerializationError
 from durable_primitives.kernel.record import TERMINATED, Item, Record
-from durable_primitives.primitives.buffer.lifecycle import FlushReason
+
+FlushReason = Literal["max_events", "max_bytes", "flush_after", "debounce", "max_wait", "manual"]
+"""What sealed a batch."""
 
 FORMAT: Final = 1
 
@@ -50,7 +52,7 @@ class Stored(Struct, frozen=True, kw_only=True, array_like=True):
     ended: int = 0
     """The last batch that came to its end.  Those after it, up to the open one, are sealed and wait in order."""
     flush: Flush | None = None
-    reasons: dict[int, FlushReason] = field(default_factory=dict)
+    reasons: dict[int, FlushReason] = field(default_factory=dict[int, FlushReason])
     """What sealed a batch, unless it was ``max_events``: the append that fills a batch writes no record."""
     redrives: tuple[str, ...] = ()
     """Dead letters that wait to run again."""
@@ -74,6 +76,13 @@ class Batch(Struct, frozen=True, kw_only=True, array_like=True):
     state: bytes | None = None
     """What a reducer made of those events that are not in `events`."""
 
+
+class _Versioned(Protocol):
+    @property
+    def format(self) -> int: ...
+
+
+_V = TypeVar("_V", bound=_Versioned)
 
 _encoder = msgspec.msgpack.Encoder()
 _stored = msgspec.msgpack.Decoder(Stored)
@@ -105,7 +114,7 @@ def read_batch(payload: bytes) -> Batch:
     return _checked(_batch, payload, "dead letter of a buffer")
 
 
-def _checked(decoder: msgspec.msgpack.Decoder[Any], data: bytes, what: str) -> Any:
+def _checked(decoder: msgspec.msgpack.Decoder[_V], data: bytes, what: str) -> _V:
     try:
         value = decoder.decode(data)
     except msgspec.DecodeError as error:
@@ -130,7 +139,7 @@ def open_count(record: Record, stored: Stored) -> int:
 
 
 def gather(items: Sequence[Item], reason: FlushReason, folded: Folded | None = None) -> Batch:
-    """A batch from its stored items, and the folded state if that is still in the record; with neither, its count is 0."""
+    """A batch from its stored items, and from the folded state if that is still in the record.  It may be empty."""
     events: list[bytes] = []
     times: list[int] = []
     for item in items:

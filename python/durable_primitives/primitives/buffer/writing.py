@@ -9,8 +9,7 @@ from msgspec import structs
 from durable_primitives.kernel.record import NEVER, Record
 from durable_primitives.kernel.transition import Guard, NewItem, Put
 from durable_primitives.primitives.buffer.definition import BufferDefinition
-from durable_primitives.primitives.buffer.lifecycle import FlushReason
-from durable_primitives.primitives.buffer.stored import OPEN, Stored, encode
+from durable_primitives.primitives.buffer.stored import OPEN, FlushReason, Stored, encode
 
 
 def put(definition: BufferDefinition[Any, Any], record: Record | None, stored: Stored) -> Put:

@@ -51,9 +51,7 @@ class ContinuousContext(Generic[S]):
         "scheduled_for",
     )
 
-    def __init__(
-        self, instance: str, generation: int, run: Run, attempt: Attempt[S], environment: Environment
-    ) -> None:
+    def __init__(self, instance: str, generation: int, run: Run, attempt: Attempt[S], environment: Environment) -> None:
         ref = attempt.run
         self._attempt = attempt
         self._environment = environment

@@ -95,10 +95,7 @@ class _Execution:
 
     async def give_back(self) -> None:
         """Let another worker take over at once; no attempt is consumed."""
-        run = None if self._attempt is None else self._attempt.run
-        await self._decide(
-            lambda record: self._runs.give_back(record, self._ownership.versioned(), run, self._now())
-        )
+        await self._decide(lambda record: self._runs.give_back(record, self._ownership.versioned(), self._now()))
 
     # The commits.
 
@@ -125,9 +122,7 @@ class _Execution:
         attempt = self._attempt
         assert attempt is not None
         await self._decide(
-            lambda record: self._runs.checkpoint(
-                record, self._ownership.versioned(), attempt.run, state, self._now()
-            )
+            lambda record: self._runs.checkpoint(record, self._ownership.versioned(), attempt.run, state, self._now())
         )
 
     async def _run(self, attempt: Attempt[Any], context: ContinuousContext[Any]) -> None:
@@ -157,7 +152,7 @@ class _Execution:
         ownership = self._ownership
         decision: Decision[None] | None = None
 
-        def keep(record: Record) -> Decision[None]:
+        def keep(record: Record) -> Decision[Any]:
             nonlocal decision
             decision = decide(record)
             return decision

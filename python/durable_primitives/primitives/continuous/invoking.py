@@ -94,7 +94,7 @@ async def _within(timeout_ms: int, handler: Handler, attempt: Attempt[Any], *arg
 
     A thread is asked to end, and waited for: a further run must not start beside it.
     """
-    expired = False
+    scope, expired = asyncio.timeout(None), False
 
     def expire() -> None:
         nonlocal expired
@@ -104,7 +104,7 @@ async def _within(timeout_ms: int, handler: Handler, attempt: Attempt[Any], *arg
 
     timer = asyncio.get_running_loop().call_later(timeout_ms / 1000, expire)
     try:
-        async with asyncio.timeout(None) as scope:
+        async with scope:
             await handler.call(*arguments)
     except TimeoutError:
         if not expired:

@@ -38,7 +38,7 @@ class Lifecycle(Struct, frozen=True, kw_only=True):
         return _moved(None, "start", self._begun(Stored(state=state, epoch=epoch), instance, now))
 
     def restart(self, before: Stored, instance: str, state: bytes, now: int) -> Stored:
-        """A new life in the place of another, whatever that was doing; its run, if one is in flight, cannot write here."""
+        """A new life in the place of another; a run of that one, if it is in flight, cannot write here."""
         fresh = Stored(state=state, epoch=max(before.epoch + 1, now))
         return _moved(before, "restart", self._begun(fresh, instance, now))
 
@@ -112,9 +112,7 @@ class Lifecycle(Struct, frozen=True, kw_only=True):
         if before.override_at is None:
             slot = self.plan.coalesce(before.next_tick, now, instance)
         run = structs.replace(run, missed=run.missed + slot.missed, retry_at=None)
-        return _moved(
-            before, "begin", structs.replace(before, run=run, next_tick=slot.following, last_run_at=now)
-        )
+        return _moved(before, "begin", structs.replace(before, run=run, next_tick=slot.following, last_run_at=now))
 
     def _due_slot(self, before: Stored, run_at: int, instance: str, now: int) -> Slot:
         """Which time the run that is due now stands for, and what becomes of the ticks up to now."""
@@ -178,9 +176,7 @@ class Lifecycle(Struct, frozen=True, kw_only=True):
     def _begun(self, fresh: Stored, instance: str, now: int) -> Stored:
         """With its first tick, and with a run now if that is wanted."""
         immediate = now if self.start_immediately and self.plan.allows(now) else None
-        return _ended_if_idle(
-            structs.replace(fresh, next_tick=self.plan.first(now, instance), triggered_at=immediate)
-        )
+        return _ended_if_idle(structs.replace(fresh, next_tick=self.plan.first(now, instance), triggered_at=immediate))
 
     def _closed(self, before: Stored, instance: str, now: int) -> Stored:
         """Without its run, and due for the next one if there is to be one."""

@@ -129,9 +129,7 @@ class ContinuousOrchestrator(ContinuousQueries):
         if not allowed(before.status, "pause"):
             raise InvalidStateError(sources("pause"), before.status, "pause")
         event = ContinuousPaused(at_ms=now, **identity(self._namespace, instance))
-        return self._commit(
-            self._lifecycle.pause(before), instance, record, now, PauseResult(instance, True), event
-        )
+        return self._commit(self._lifecycle.pause(before), instance, record, now, PauseResult(instance, True), event)
 
     def resume(self, instance: str, snapshot: Snapshot, request: PlainRequest, now: int) -> Decision[PauseResult]:
         """Apply the misfire rule to the gap and go on.  A parked instance is tried again at once."""

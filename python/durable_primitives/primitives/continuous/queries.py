@@ -12,7 +12,7 @@ from durable_primitives.kernel.page import Page
 from durable_primitives.kernel.record import TERMINATED, Record, Snapshot
 from durable_primitives.primitives.continuous.requests import ListRequest, PlainRequest
 from durable_primitives.primitives.continuous.results import ContinuousState, ContinuousStatus, ContinuousSummary
-from durable_primitives.primitives.continuous.stored import NOT_FOUND, Stored, read
+from durable_primitives.primitives.continuous.stored import Stored, read
 from durable_primitives.services.metadata import Identity
 from durable_primitives.spi import Storage
 
@@ -27,7 +27,7 @@ class ContinuousQueries:
         """One instance; absent is a status too."""
         record = live_record(await reader.load(instance))
         if record is None:
-            return ContinuousStatus(NOT_FOUND)
+            return ContinuousStatus("not_found")
         stored = _readable(record)
         if stored is None:
             return ContinuousStatus(state_of(record))

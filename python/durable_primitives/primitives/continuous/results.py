@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, get_args
 
 from msgspec import Struct
 
@@ -16,7 +16,10 @@ ContinuousState = Literal["scheduled", "running", "retrying", "paused", "stopped
 is looked at again by itself.  ``orphaned``: a worker that does not have its definition came across it.
 """
 
+STATES: tuple[ContinuousState, ...] = get_args(ContinuousState)
+
 IfExists = Literal["return_existing", "restart", "raise"]
+IF_EXISTS: tuple[IfExists, ...] = get_args(IfExists)
 
 
 class StartResult(Struct, frozen=True):

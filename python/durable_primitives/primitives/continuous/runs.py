@@ -61,9 +61,7 @@ class Runs:
         events: list[PrimitiveEvent] = []
         if after.mode == "stopped":
             name = identity(self._namespace, record.instance)
-            events.append(
-                ContinuousStopped(at_ms=now, run_count=after.run_count, reason=after.stop_reason, **name)
-            )
+            events.append(ContinuousStopped(at_ms=now, run_count=after.run_count, reason=after.stop_reason, **name))
         return None, self._commit(after, record, guard, now, events, release=True)
 
     def is_current(self, record: Record, run: RunRef) -> bool:
@@ -78,10 +76,10 @@ class Runs:
             raise Superseded
         return self._commit(self._lifecycle.save(before, state), record, guard, now)
 
-    def give_back(self, record: Record, guard: Guard, run: RunRef | None, now: int) -> Decision[None]:
-        """The worker shuts down: the same attempt is due at once, for another worker."""
+    def give_back(self, record: Record, guard: Guard, now: int) -> Decision[None]:
+        """The worker shuts down: a run that is open is due at once, for another worker."""
         stored = read(record)
-        if run is not None and stored.epoch == run.epoch and stored.run is not None:
+        if stored.run is not None and stored.run.retry_at is None:
             stored = self._lifecycle.postpone(stored, now)
         return self._commit(stored, record, guard, now, release=True)
 
@@ -104,9 +102,7 @@ class Runs:
 
     # The ways to end.
 
-    def _settle(
-        self, before: Stored, instance: str, ended: Ended, tell: Teller, now: int, draw: float
-    ) -> Move:
+    def _settle(self, before: Stored, instance: str, ended: Ended, tell: Teller, now: int, draw: float) -> Move:
         match ended.ending:
             case Returned(state=state, schedule_at=schedule_at):
                 after = self._lifecycle.succeed(before, instance, now, state, schedule_at)

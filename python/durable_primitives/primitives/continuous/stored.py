@@ -50,7 +50,7 @@ class Stored(Struct, frozen=True, gc=False, array_like=True, kw_only=True):
     override_at: int | None = None
     """What `ctx.schedule` put in the place of the next tick."""
     triggered_at: int | None = None
-    """Since when a run is asked for, whatever the schedule says.  Set while one is open: exactly one more follows it."""
+    """Since when a run is asked for out of turn.  Set while one is open: exactly one more follows it."""
     missed: int = 0
     """Ticks that passed since the last run began and got no run."""
     run_count: int = 0
@@ -89,7 +89,7 @@ class Stored(Struct, frozen=True, gc=False, array_like=True, kw_only=True):
         return self.run_at if self.run is None or self.run.retry_at is None else self.run.retry_at
 
     def dues(self) -> tuple[Due, ...]:
-        """Every named due of the instance, set or cleared.  While a retry waits, nothing else brings it to execution."""
+        """Every named due of the instance, set or cleared.  While a retry waits, no tick brings it to execution."""
         retry_at = self.run.retry_at if self.run is not None else None
         run_at = self.run_at if retry_at is None else None
         if self.mode == "stopped":

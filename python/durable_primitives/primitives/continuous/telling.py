@@ -82,6 +82,4 @@ class Teller:
             return []
         if after.mode == "paused":
             return [ContinuousPaused(at_ms=self._now, reason=EXHAUSTED, **self._who)]
-        return [
-            ContinuousStopped(at_ms=self._now, run_count=after.run_count, reason=after.stop_reason, **self._who)
-        ]
+        return [ContinuousStopped(at_ms=self._now, run_count=after.run_count, reason=after.stop_reason, **self._who)]

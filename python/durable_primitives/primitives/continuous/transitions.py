@@ -1,7 +1,7 @@
 """The state machine of a Continuous as a table: from which status, on what, to which statuses.
 
-A parked instance (``failed``, ``orphaned``) is not in it: parking hides the status and leaves the stored bytes, which still
-hold it, untouched.
+A parked instance (``failed``, ``orphaned``) is not in it: parking hides the status and leaves the stored bytes, which
+still hold it, untouched.
 """
 
 from __future__ import annotations

@@ -66,6 +66,7 @@ class Stream:
         self._flush_planned = False
         self._landed = asyncio.Event()
         self._over = False
+        self._released = False
         self._failure: BaseException | None = None
         self._started = ownership.runtime.monotonic()
         self._busy_since = self._started
@@ -113,7 +114,7 @@ class Stream:
         """Run one event after the other; inline, for a task per event would cost more than most events."""
         ran = 0
         while not self._over:
-            seq = self._ready.pop() if not self._owned.lost else None
+            seq = None if self._owned.lost or self._owned.draining else self._ready.pop()
             if seq is None:
                 await self._rest()
                 ran = 0
@@ -191,7 +192,8 @@ class Stream:
                 else:
                     async with asyncio.timeout(definition.timeout_s):
                         await definition.execute(context)
-        except (Exception, Signal) as error:
+        except (Exception, Signal, asyncio.CancelledError) as error:
+            _raise_if_cancelled(error)
             verdict = self._orchestrator.failed(item, error, runtime.now(), runtime.random())
             if isinstance(verdict.change, Burial):
                 await self._tell_user(event, error, item, verdict.change)
@@ -215,7 +217,8 @@ class Stream:
         )
         try:
             await hook(event, error, context)
-        except (Exception, Signal) as failure:
+        except (Exception, Signal, asyncio.CancelledError) as failure:
+            _raise_if_cancelled(failure)
             _log.warning("on_dead_letter failed", instance_id=self.instance, event_id=item.id, error=repr(failure))
 
     async def _mark(self, item: Item) -> Item | None:
@@ -304,15 +307,20 @@ class Stream:
         if error is None:
             self._land(verdicts, future.result())
             return
-        self._in_flight = False
         if isinstance(error, StorageError) and error.outcome == "not_applied":
             # Nothing was written: keep the outcomes and try again while the lease lasts.
-            self._verdicts, self._returned = verdicts + self._verdicts, returned + self._returned
-            asyncio.get_running_loop().call_later(RETRY_SECONDS, self._plan_flush)
+            asyncio.get_running_loop().call_later(RETRY_SECONDS, self._flush_again, verdicts, returned)
         else:
             # It may have been written.  The lease runs out, and the next owner reads what is true.
+            self._in_flight = False
             self._failure, self._over = error, True
             self._landed.set()
+
+    def _flush_again(self, verdicts: list[tuple[Item, Verdict]], returned: list[int]) -> None:
+        self._verdicts, self._returned = verdicts + self._verdicts, returned + self._returned
+        self._in_flight = False
+        self._landed.set()
+        self._planned()
 
     def _land(self, verdicts: list[tuple[Item, Verdict]], outcome: Outcome) -> None:
         self._in_flight = False
@@ -329,7 +337,7 @@ class Stream:
         if outcome.held:
             self._returned += self._return_waiting()
         if outcome.released:
-            self._over = True
+            self._released = self._over = True
         elif self._verdicts or self._returned:
             self._plan_flush()
 
@@ -366,7 +374,7 @@ class Stream:
         self._over = True
         while self._in_flight:
             await self._landing()
-        if self._owned.lost or self._failure is not None:
+        if self._owned.lost or self._released or self._failure is not None:
             return
         changes = [verdict.change for _, verdict in self._verdicts]
         await self._owned.commit(
@@ -380,3 +388,10 @@ class Stream:
                 release="yes",
             )
         )
+
+
+def _raise_if_cancelled(error: BaseException) -> None:
+    """Go on unwinding if it is this run that was cancelled; what a handler raises by itself is a failure like others."""
+    task = asyncio.current_task()
+    if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+        raise error

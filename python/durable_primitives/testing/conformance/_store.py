@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -22,6 +22,7 @@ from durable_primitives.kernel.transition import (
 from durable_primitives.spi.backend import Backend
 
 T = TypeVar("T")
+Key = TypeVar("Key", int, str)
 
 ONE = "queue:orders:1"
 """The instance of a case that needs only one."""
@@ -186,6 +187,18 @@ def removed(item: Item, settlement: Settlement = "done", expires_at: int = DAY_M
 def buried(item: Item, expires_at: int = DAY_MS) -> Burial:
     """The owner's word that an item is given up on."""
     return Burial(item.id or f"item-{item.seq}", item, item.payload, 3, "boom", 1, expires_at)
+
+
+async def paged(read: Callable[[Key], Awaitable[Sequence[T]]], start: Key, key: Callable[[T], Key]) -> list[Sequence[T]]:
+    """Every page that `read` gives, each after the last row of the one before; they must go forward."""
+    pages: list[Sequence[T]] = []
+    after = start
+    while page := await read(after):
+        last = key(page[-1])
+        assert last > after, f"a page starts after {after!r}: expected rows above it, got {[key(row) for row in page]!r}"
+        pages.append(page)
+        after = last
+    return pages
 
 
 def ids(items: Iterable[Item]) -> list[str | None]:

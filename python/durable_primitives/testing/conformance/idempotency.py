@@ -93,7 +93,7 @@ async def an_id_is_remembered_after_its_event_has_ended(store: Store) -> None:
     await store.apply(1, remove=removals, bury=burials)
     await store.apply(2, discard=("discarded",), append=(event("cleared"),))
     await store.apply(3, clear=Clear(0, END_MS))
-    await store.apply(4, append=(event("retired"), event("cancelled")), cancel=("none",))
+    await store.apply(4, append=(event("retired"), event("cancelled")))
     await store.apply(5, cancel=("cancelled",))
     await store.apply(6, retire=Retire(0, "done", END_MS))
     endings = {

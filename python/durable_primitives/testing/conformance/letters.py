@@ -5,7 +5,7 @@ from __future__ import annotations
 from durable_primitives.kernel.record import DeadLetter
 from durable_primitives.kernel.transition import Burial
 from durable_primitives.testing.conformance._case import case
-from durable_primitives.testing.conformance._store import LIVE, ONE, Store, buried, check, event, ids, removed
+from durable_primitives.testing.conformance._store import LIVE, ONE, Store, buried, check, event, ids, paged, removed
 
 
 async def with_letters(store: Store, *names: str) -> None:
@@ -42,12 +42,8 @@ async def a_batch_is_buried_without_an_item(store: Store) -> None:
 async def letters_are_listed_by_id_in_pages(store: Store) -> None:
     """Law 12: every letter once, no page longer than asked for."""
     await with_letters(store, "c", "a", "e", "b", "d")
-    pages: list[list[str]] = []
-    after = ""
-    while page := await store.backend.letters(ONE, after, 2):
-        pages.append([letter.id for letter in page])
-        after = page[-1].id
-    check("pages of two", pages, [["a", "b"], ["c", "d"], ["e"]])
+    pages = await paged(lambda after: store.backend.letters(ONE, after, 2), "", lambda letter: letter.id)
+    check("pages of two", [[letter.id for letter in page] for page in pages], [["a", "b"], ["c", "d"], ["e"]])
     check("of no other instance", list(await store.backend.letters("queue:orders:2", "", 10)), [])
 
 

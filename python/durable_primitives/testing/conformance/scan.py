@@ -5,7 +5,7 @@ from __future__ import annotations
 from durable_primitives.kernel.record import NEVER, TERMINATED, Snapshot, Tally
 from durable_primitives.kernel.transition import Put, Reschedule
 from durable_primitives.testing.conformance._case import case
-from durable_primitives.testing.conformance._store import ALL, LIVE, ONE, Store, buried, check, event, ids
+from durable_primitives.testing.conformance._store import ALL, LIVE, ONE, Store, buried, check, event, ids, paged
 
 AWKWARD = (
     "queue:a_b:1",
@@ -52,14 +52,10 @@ async def a_scan_can_be_paged(store: Store) -> None:
     """Law 12: every record once, no page longer than asked for."""
     for instance in AWKWARD:
         await store.apply(0, instance, create=LIVE)
-    pages: list[list[str]] = []
-    after = ""
-    while page := await store.backend.scan("queue:", after, 5):
-        pages.append([record.instance for record in page])
-        after = page[-1].instance
+    pages = await paged(lambda after: store.backend.scan("queue:", after, 5), "", lambda record: record.instance)
     check("full pages, then the rest", [len(page) for page in pages], [5, 5, 2])
     expected = sorted(instance for instance in AWKWARD if instance.startswith("queue:"))
-    check("each once, in order", [instance for page in pages for instance in page], expected)
+    check("each once, in order", [record.instance for page in pages for record in page], expected)
 
 
 @case
@@ -95,12 +91,8 @@ async def any_id_and_any_bytes_come_back_as_they_were(store: Store) -> None:
 async def items_can_be_paged_within_a_segment(store: Store) -> None:
     """Law 12: by sequence, whatever their turn; items in hand are among them."""
     await store.own(0, *(event(name, rank=-n) for n, name in enumerate("abcdefg")), take=2)
-    pages: list[list[str | None]] = []
-    after = 0
-    while page := await store.backend.items(ONE, 0, after, 3):
-        pages.append(ids(page))
-        after = page[-1].seq
-    check("three at a time", pages, [["a", "b", "c"], ["d", "e", "f"], ["g"]])
+    pages = await paged(lambda after: store.backend.items(ONE, 0, after, 3), 0, lambda item: item.seq)
+    check("three at a time", [ids(page) for page in pages], [["a", "b", "c"], ["d", "e", "f"], ["g"]])
     check("another segment has none", list(await store.items(segment=1)), [])
 
 

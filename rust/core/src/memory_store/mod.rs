@@ -1,7 +1,10 @@
 //! The whole transition vocabulary over maps: every instance of one namespace, in memory.
 
 mod change;
+mod guards;
+mod incoming;
 pub mod model;
+mod outgoing;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -11,7 +14,8 @@ use std::sync::Arc;
 
 use crate::InvalidArgument;
 use crate::alarm_heap::AlarmHeap;
-use change::{Change, open, refusal};
+use change::{Change, open};
+use guards::refusal;
 use model::{Claim, ClaimRequest, DeadLetter, Item, Outcome, Receipt, Record, Tally, Transition};
 use rows::Rows;
 

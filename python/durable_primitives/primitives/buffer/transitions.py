@@ -12,9 +12,6 @@ from typing import Final, Literal
 
 from durable_primitives.kernel.record import Settlement
 
-FlushReason = Literal["max_events", "max_bytes", "flush_after", "debounce", "max_wait", "manual"]
-"""What sealed a batch."""
-
 BatchState = Literal[
     "absent", "open", "sealed", "flushing", "retrying", "redriven", "flushed", "dead", "cleared", "discarded"
 ]
@@ -26,9 +23,9 @@ Happening = Literal[
     "returned", "raised", "snoozed", "gave_up", "crash_looped", "cancelled", "vanished",
     "redrive", "discard",
 ]  # fmt: skip
-"""`fill`: an event reaches `max_events`; `expire`: `flush_after` is over; `vanished`: nothing of it is left to flush."""
+"""`fill`: an event reaches `max_events`; `expire`: `flush_after` is over; `vanished`: nothing of it is left."""
 
-LIFECYCLE: Final[Mapping[tuple[BatchState, Happening], BatchState]] = MappingProxyType(
+TRANSITIONS: Final[Mapping[tuple[BatchState, Happening], BatchState]] = MappingProxyType(
     {
         # Gathering: what a client, or time, does to the open batch.
         ("absent", "add"): "open",

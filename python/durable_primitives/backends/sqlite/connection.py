@@ -1,0 +1,95 @@
+"""Connections, and what every one of them must be told."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from sqlite3 import Connection
+from typing import Literal
+
+from durable_primitives.backends.sqlite.failures import BACKEND, open_error, storage_error
+from durable_primitives.backends.sqlite.schema import migrate
+from durable_primitives.backends.sqlite.turn import Turn
+from durable_primitives.errors import BackendUnavailableError, StorageNotRecognizedError
+
+Durability = Literal["full", "normal"]
+
+OLDEST_SQLITE = (3, 38, 0)
+BUSY_SECONDS = 5.0
+"""How long a writer waits for others before it gives up."""
+
+_SETTINGS = """
+PRAGMA trusted_schema = OFF
+PRAGMA cell_size_check = ON
+PRAGMA mmap_size = 0
+PRAGMA temp_store = MEMORY
+PRAGMA cache_size = -16000
+"""
+_DURABILITY = {
+    # On macOS an ordinary fsync leaves the data in the disk's cache; elsewhere the second and third change nothing.
+    "full": "PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA checkpoint_fullfsync = ON",
+    "normal": "PRAGMA synchronous = NORMAL",
+}
+_CHECKPOINT_PAGES = 2000
+"""The commit that makes the log so long also moves it into the database: 8 MB, some milliseconds."""
+
+
+def open_writer(path: Path, durability: Durability, turn: Turn) -> Connection:
+    """The connection that writes; the database is made, or brought up to date, before this returns.
+
+    Raises:
+        StorageError: One of the family, with what to do about it; nothing is half-made.
+    """
+    with turn:
+        connection = _connect(path)
+        try:
+            _use_write_ahead_log(connection, path)
+            for statement in _DURABILITY[durability].split(";"):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+            migrate(connection, path)
+        except sqlite3.Error as error:
+            connection.close()
+            raise storage_error(error, path) from error
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def open_reader(path: Path) -> Connection:
+    """A connection that can only look.  In the write-ahead log readers and the writer do not wait for each other."""
+    connection = _connect(path)
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def check_version() -> None:
+    """Refuse an SQLite that lacks what we use."""
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        raise BackendUnavailableError(
+            f"this Python runs SQLite {sqlite3.sqlite_version} and the backend needs 3.38 or later",
+            backend=BACKEND,
+            outcome="not_applied",
+            help="use a Python that is linked with a newer SQLite; python -m sqlite3 --version shows which one it is",
+        )
+
+
+def _connect(path: Path) -> Connection:
+    try:
+        connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, cached_statements=256)
+    except sqlite3.Error as error:
+        raise storage_error(error, path) from error
+    for setting in _SETTINGS.split("\n"):
+        connection.execute(setting)
+    return connection
+
+
+def _use_write_ahead_log(connection: Connection, path: Path) -> None:
+    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != "wal":
+        raise StorageNotRecognizedError(
+            f"the database {path} cannot keep a write-ahead log (its journal mode stays {mode!r})",
+            backend=BACKEND,
+            help="put it on a local disk: a log needs shared memory, which network file systems do not have",
+        )
