@@ -1,4 +1,4 @@
-"""The executable definition of the contract as a backend, over a store that outlives its backends and that several share."""
+"""The executable definition of the contract as a backend, over a store that outlives it and may be shared."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class Disk:
 
     def __init__(self, make_store: Callable[[], MemoryStore] = MemoryStore) -> None:
         self._make_store = make_store
-        self._stores: dict[str, MemoryStore] = {}
+        self.stores: dict[str, MemoryStore] = {}
         self.bells: list[asyncio.Event] = []
 
     def store(self, namespace: str) -> MemoryStore:
-        if namespace not in self._stores:
-            self._stores[namespace] = self._make_store()
-        return self._stores[namespace]
+        if namespace not in self.stores:
+            self.stores[namespace] = self._make_store()
+        return self.stores[namespace]
 
     def ring(self) -> None:
         for bell in self.bells:

@@ -72,7 +72,7 @@ def test_durable_backend_must_say_how_it_is_opened_again():
 
 
 def test_unknown_name_is_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match="no case is called 'lease'; .* leases"):
+    with pytest.raises(ValueError, match=r"no case is called 'lease'; .* leases"):
         conformance.cases("lease")
 
 

@@ -246,14 +246,12 @@ def test_listed_move_leads_where_the_table_says(move: tuple[str, str, str], cove
     holds(machine)
 
 
-REQUESTS = ("start", "restart", "trigger", "pause", "resume", "stop", "terminate")
+REQUESTS = ("start", "trigger", "pause", "resume", "stop", "terminate")
+UNLISTED = [(before, on) for before in REACH for on in REQUESTS if (before, on) not in TRANSITIONS]
 
 
-@pytest.mark.parametrize("before", REACH)
-@pytest.mark.parametrize("on", REQUESTS)
+@pytest.mark.parametrize(("before", "on"), UNLISTED)
 def test_request_that_is_not_listed_changes_nothing(before: str, on: str) -> None:
-    if (before, on) in TRANSITIONS or (before, on) == ("not_found", "restart"):
-        pytest.skip("listed")
     machine = Machine()
     for step in REACH[before]:
         machine.do(step)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from durable_primitives.backends.memory import MemoryBackend
+from durable_primitives.client import PrimitivesClient
 from durable_primitives.engine.engine import DurablePrimitivesEngine
 from durable_primitives.engine.worker import Worker
 from durable_primitives.events import InMemoryTracker, PrimitiveEvent
@@ -32,6 +33,9 @@ class ManualRuntime:
 
     def now(self) -> int:
         return self.ms
+
+    def until(self, due: int) -> float:
+        return (due - self.ms) / 1000
 
     def monotonic(self) -> float:
         return self.ms / 1000
@@ -64,7 +68,10 @@ class Driver:
         self._boot(definitions)
 
     def _boot(self, definitions: tuple[Any, ...]) -> None:
-        self.environment = Environment("default", lambda new_id: None)  # type: ignore[arg-type, return-value]
+        self.environment = Environment(
+            "default",
+            lambda derive: PrimitivesClient(self.engine.registry, self.engine.call, self.runtime, derive),
+        )
         self.engine = DurablePrimitivesEngine(
             Registry(definitions, PRIMITIVES), self.backend, self.runtime, self.tracker, "default", self.environment
         )
@@ -83,7 +90,9 @@ class Driver:
         return list(self.tracker.events)
 
     def client(self, definition: Any) -> Any:
-        return self.engine.registry.primitive(definition.kind).client(definition, self.engine.call, Sender(self.runtime))
+        return self.engine.registry.primitive(definition.kind).client(
+            definition, self.engine.call, Sender(self.runtime)
+        )
 
     def restart(self, *definitions: Any) -> None:
         """A new process on the same store, with the same definitions or a later deploy's."""

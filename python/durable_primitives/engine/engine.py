@@ -39,6 +39,16 @@ class Bound:
         }
 
 
+class _Turn:
+    """Those of one process who decide on one instance, those that wait included."""
+
+    __slots__ = ("deciders", "lock")
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.deciders = 0
+
+
 class DurablePrimitivesEngine:
     """`call` serves clients, `alarm` runs what is due.
 
@@ -65,7 +75,7 @@ class DurablePrimitivesEngine:
         """What this process owns, by instance."""
         self._environment = environment
         self._bound: dict[tuple[str, str], Bound] = {}
-        self._turns: dict[str, asyncio.Lock] = {}
+        self._turns: dict[str, _Turn] = {}
 
     # Calls.
 
@@ -80,7 +90,7 @@ class DurablePrimitivesEngine:
         if operation.mode == "blind":
             decision: Decision[Any] = handler(instance, call.request, self.runtime.now())
             assert decision.transition is not None
-            outcome = self.commits.submit(decision.transition)
+            outcome = self.commits.submit(decision.transition, joins=decision.joins)
             if not isinstance(outcome, Outcome):
                 outcome = await outcome
             return self._finish(instance, decision, outcome)
@@ -113,14 +123,14 @@ class DurablePrimitivesEngine:
     @asynccontextmanager
     async def _turn(self, instance: str) -> AsyncIterator[None]:
         """Deciders of one process take turns per instance, so that they do not conflict with each other."""
-        lock = self._turns.get(instance)
-        if lock is None:
-            lock = self._turns[instance] = asyncio.Lock()
+        turn = self._turns.setdefault(instance, _Turn())
+        turn.deciders += 1
         try:
-            async with lock:
+            async with turn.lock:
                 yield
         finally:
-            if not lock.locked() and self._turns.get(instance) is lock:
+            turn.deciders -= 1
+            if not turn.deciders:
                 del self._turns[instance]
 
     def _bind(self, kind: str, name: str) -> Bound:
@@ -133,6 +143,10 @@ class DurablePrimitivesEngine:
     def own(self, claim: Claim) -> Ownership:
         """Take note of a claim.  Must be followed by `alarm`."""
         ownership = Ownership(claim, self.commits.submit, self.backend, self.runtime, self.tracker, self.namespace)
+        before = self.owned.get(ownership.instance)
+        if before is not None:
+            # Our own lease ran out and this claim took it over: the run that had it can commit nothing any more.
+            before.lose()
         self.owned[ownership.instance] = ownership
         return ownership
 

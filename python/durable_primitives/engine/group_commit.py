@@ -12,12 +12,69 @@ from collections.abc import Callable, Sequence
 from copy import copy
 from typing import Any
 
+from msgspec import structs
+
 from durable_primitives.errors import StorageError
-from durable_primitives.kernel.transition import Claim, ClaimRequest, Outcome, Transition
+from durable_primitives.kernel.transition import Claim, ClaimRequest, NewItem, Outcome, Transition
 from durable_primitives.spi import Backend
+from durable_primitives.spi.backend import Reply
 
 MAX_BATCH = 1000
 """Transitions of one round trip."""
+
+MAX_JOINED = 1000
+"""Items of one joined append."""
+
+_NOTHING: Reply = ((), ())
+
+
+class _Entry:
+    """One transition that waits to leave, and who waits for it.
+
+    Appends of several callers to one instance leave as one transition: what is done once per transition, here and in
+    the backend, is then done once for all of them.
+    """
+
+    __slots__ = ("_joined", "callers", "transition")
+
+    def __init__(self, transition: Transition, future: asyncio.Future[Outcome]) -> None:
+        self.transition = transition
+        self.callers = [(future, len(transition.append))]
+        self._joined: list[NewItem] | None = None
+
+    def join(self, transition: Transition, future: asyncio.Future[Outcome]) -> bool:
+        """Take another append in, if it says the same but for its items."""
+        if transition.create is not self.transition.create:
+            return False
+        if self._joined is None:
+            self._joined = list(self.transition.append)
+        if len(self._joined) + len(transition.append) > MAX_JOINED:
+            return False
+        self._joined += transition.append
+        self.callers.append((future, len(transition.append)))
+        self.transition = transition
+        return True
+
+    def sealed(self) -> Transition:
+        """The transition as it leaves."""
+        if self._joined is None:
+            return self.transition
+        # The last one's time: no item was accepted later than that.
+        return structs.replace(self.transition, append=tuple(self._joined))
+
+    def deliver(self, outcome: Outcome) -> None:
+        """Give every caller its part of the outcome."""
+        if len(self.callers) == 1:
+            future, _ = self.callers[0]
+            if not future.done():
+                future.set_result(outcome)
+            return
+        start = 0
+        for future, count in self.callers:
+            if not future.done():
+                mine = outcome.accepted[start : start + count]
+                future.set_result(Outcome(verdict=outcome.verdict, count=outcome.count, accepted=mine))
+            start += count
 
 
 class GroupCommit:
@@ -30,28 +87,44 @@ class GroupCommit:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._immediate = backend.capabilities.immediate
-        self._waiting: list[tuple[Transition, asyncio.Future[Outcome]]] = []
+        self._waiting: list[_Entry] = []
+        self._appends: dict[str, _Entry] = {}
+        """The last append to each instance among `_waiting`, for others to join."""
         self._sender: asyncio.Task[None] | None = None
         self._claim_wanted: list[asyncio.Future[int]] = []
         self.claimant: Callable[[], ClaimRequest | None] = lambda: None
         """Asked before each round trip: a worker with room sends its wish for due instances along."""
         self.on_claims: Callable[[Sequence[Claim]], None] = lambda _: None
 
-    def submit(self, transition: Transition) -> Outcome | asyncio.Future[Outcome]:
-        """Commit a transition: its outcome, at once where the backend needs no wait, otherwise to be awaited."""
+    def submit(self, transition: Transition, *, joins: bool = False) -> Outcome | asyncio.Future[Outcome]:
+        """Commit a transition: its outcome, at once where the backend needs no wait, otherwise to be awaited.
+
+        One that `joins` is a bare append (`Decision.joins`) and may leave together with others to its instance.
+        """
         if self._immediate:
             outcomes, claims = self._backend.commit_now((transition,), self.claimant())
             if claims:
                 self.on_claims(claims)
             return outcomes[0]
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._waiting.append((transition, future))
-        if self._sender is None:
-            self._start()
+        if joins:
+            entry = self._appends.get(transition.instance)
+            if entry is not None and entry.join(transition, future):
+                return future
+            entry = self._appends[transition.instance] = _Entry(transition, future)
+        else:
+            # Appends that come later must not overtake this one.
+            self._appends.pop(transition.instance, None)
+            entry = _Entry(transition, future)
+        self._waiting.append(entry)
+        self._send_soon()
         return future
 
     async def claim(self) -> int:
-        """Serve the claimant now, even with nothing to commit; returns how many instances came."""
+        """Serve the claimant now, even with nothing to commit; returns how many instances came.
+
+        Round trips that left before this call have been answered when it returns.
+        """
         if self._immediate:
             _, claims = self._backend.commit_now((), self.claimant())
             if claims:
@@ -59,54 +132,64 @@ class GroupCommit:
             return len(claims)
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._claim_wanted.append(future)
-        if self._sender is None:
-            self._start()
+        self._send_soon()
         return await future
 
     async def drain(self) -> None:
         """Wait until everything that was submitted has its outcome."""
-        while self._sender is not None:
+        while self._sender is not None and not self._sender.done():
             await asyncio.wait((self._sender,))
 
-    def _start(self) -> None:
-        self._sender = asyncio.get_running_loop().create_task(self._send(), name="durable-primitives group commit")
+    def _send_soon(self) -> None:
+        if self._sender is None or self._sender.done():
+            self._sender = asyncio.get_running_loop().create_task(self._send(), name="durable-primitives group commit")
 
     async def _send(self) -> None:
         try:
             while self._waiting or self._claim_wanted:
                 batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
+                self._appends = {}
                 claimers, self._claim_wanted = self._claim_wanted, []
                 await self._round_trip(batch, claimers)
-        finally:
-            self._sender = None
+        except asyncio.CancelledError:
+            waiting, self._waiting = self._waiting, []
+            claimers, self._claim_wanted = self._claim_wanted, []
+            _fail(waiting, claimers, StorageError("the event loop is closing", outcome="not_applied"))
+            raise
 
-    async def _round_trip(
-        self, batch: list[tuple[Transition, asyncio.Future[Outcome]]], claimers: list[asyncio.Future[int]]
-    ) -> None:
+    async def _round_trip(self, batch: list[_Entry], claimers: list[asyncio.Future[int]]) -> None:
         try:
             request = self.claimant()
-            outcomes, claims = await self._backend.commit([transition for transition, _ in batch], request)
+            if not batch and request is None:
+                outcomes, claims = _NOTHING
+            else:
+                outcomes, claims = await self._backend.commit([entry.sealed() for entry in batch], request)
         except asyncio.CancelledError:
             _fail(batch, claimers, StorageError("the event loop is closing", outcome="unknown"))
             raise
         except Exception as error:
             _fail(batch, claimers, error)
             return
-        for (_, future), outcome in zip(batch, outcomes, strict=True):
-            if not future.done():
-                future.set_result(outcome)
-        if claims:
-            self.on_claims(claims)
+        for entry, outcome in zip(batch, outcomes, strict=True):
+            entry.deliver(outcome)
         for claimer in claimers:
             if not claimer.done():
                 claimer.set_result(len(claims))
+        if claims:
+            self.on_claims(claims)
 
 
-def _fail(
-    batch: list[tuple[Transition, asyncio.Future[Outcome]]], claimers: list[asyncio.Future[int]], error: Exception
-) -> None:
-    waiting: list[asyncio.Future[Any]] = [*(future for _, future in batch), *claimers]
+def _fail(batch: list[_Entry], claimers: list[asyncio.Future[int]], error: Exception) -> None:
+    waiting: list[asyncio.Future[Any]] = [future for entry in batch for future, _ in entry.callers]
+    waiting += claimers
     for future in waiting:
         if not future.done():
-            # Callers must not share one exception: each `raise` would add its traceback to the others'.
-            future.set_exception(copy(error))
+            future.set_exception(_twin(error))
+
+
+def _twin(error: Exception) -> Exception:
+    """Callers must not share one exception: each `raise` would add its traceback to the others'."""
+    try:
+        return copy(error)
+    except Exception:  # an exception that cannot be copied is no reason to leave anybody waiting
+        return error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 
 from msgspec import Struct
@@ -13,6 +14,13 @@ from durable_primitives.kernel.transition import Claim, ClaimRequest, LeaseRef
 from durable_primitives.logs import get_logger
 from durable_primitives.services.ownership import Ownership
 from durable_primitives.services.purge import Sweeper
+from durable_primitives.spi.runtime import Heartbeat
+
+LOOK_AGAIN_SECONDS = 1.0
+"""After the store failed."""
+
+CANCEL_SECONDS = 5.0
+"""How long a handler that was cancelled may take to come to its end."""
 
 _log = get_logger("durable_primitives.worker")
 
@@ -46,7 +54,9 @@ class Worker:
         self._room = asyncio.Event()
         self._stopping = False
         self._loop: asyncio.Task[None] | None = None
+        self._heartbeat: Heartbeat | None = None
         self._leases: tuple[Ownership, ...] = ()
+        self._renewed_at = engine.runtime.now()
         engine.commits.claimant = self._wish
         engine.commits.on_claims = self._accept
 
@@ -56,6 +66,7 @@ class Worker:
         """Begin to claim.  Must be called on the event loop that the handlers are to run on."""
         runtime = self._engine.runtime
         self._event_loop = asyncio.get_running_loop()
+        self._renewed_at = runtime.now()
         self._heartbeat = runtime.heartbeat(self._options.heartbeat_s, self._beat)
         self._loop = runtime.spawn(self._run(), "durable-primitives worker")
 
@@ -67,13 +78,24 @@ class Worker:
         if self._loop is not None:
             self._loop.cancel()
             await asyncio.wait((self._loop,))
-        if self._runs:
-            await asyncio.wait(self._runs, timeout=self._options.grace_s if grace_s is None else grace_s)
-        for task in list(self._runs):
+        await self._settle_claims()
+        await self._finish_runs(self._options.grace_s if grace_s is None else grace_s)
+        for task in self._runs:
             task.cancel()
+        await self._finish_runs(CANCEL_SECONDS)
+        for ownership in self._runs.values():
+            _log.error("a handler ignores its cancellation: its lease runs out", instance_id=ownership.instance)
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
+
+    async def _settle_claims(self) -> None:
+        """A claim that is on its way is ours already: wait for it, or its lease would block others until it ends."""
+        with contextlib.suppress(DurablePrimitivesError):
+            await self._engine.commits.claim()
+
+    async def _finish_runs(self, seconds: float) -> None:
         if self._runs:
-            await asyncio.wait(self._runs)
-        self._heartbeat.stop()
+            await asyncio.wait(self._runs, timeout=seconds)
 
     async def run_due(self) -> int:
         """Run everything that is due now, and what that makes due, to the end; returns how many instances ran.
@@ -99,22 +121,28 @@ class Worker:
                     self._room.clear()
                     await self._room.wait()
                     continue
+                if self._overslept():
+                    self._renew()
+                await self._sweeper.sweep_if_due()
                 if await self._engine.commits.claim():
                     continue
-                await self._sweeper.sweep_if_due()
                 due = await self._engine.backend.next_due()
-                seconds = wait if due is None else (due - self._engine.runtime.now()) / 1000
+                seconds = wait if due is None else self._engine.runtime.until(due)
                 if seconds > 0:
                     await self._engine.backend.wait(min(seconds, self._sweeper.seconds_left(), wait))
             except DurablePrimitivesError as error:
                 # The store is away: work in hand keeps its lease as long as it may; look again soon.
                 _log.warning("the worker cannot reach its backend", error=str(error), backend=self._engine.backend.url)
-                await asyncio.sleep(1.0)
+                await asyncio.sleep(LOOK_AGAIN_SECONDS)
+            except Exception as error:
+                # A defect of the backend: a worker that ended here would leave everything due without a word.
+                _log.error("the worker failed and goes on", error=repr(error), exc_info=error)
+                await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
     def _wish(self) -> ClaimRequest | None:
         """The claim that travels with the next round trip."""
         room = self._options.max_instances - len(self._runs)
-        if self._stopping or room <= 0:
+        if self._stopping or room <= 0 or self._overslept():
             return None
         options = self._options
         return ClaimRequest(
@@ -156,19 +184,27 @@ class Worker:
     # Leases.
 
     def _beat(self) -> None:
-        """Renew every lease.  Runs on the heartbeat's thread: a handler that blocks the loop keeps its lease."""
+        """Runs on the heartbeat's thread: a handler that blocks the loop keeps its lease."""
+        try:
+            self._renew()
+        except Exception as error:
+            # Unknown is not lost: the next beat tries again, and the fence decides.
+            _log.warning("leases could not be renewed", error=str(error), backend=self._engine.backend.url)
+
+    def _renew(self) -> None:
         held = self._leases
-        if not held:
-            return
         sent_at = self._engine.runtime.now()
         refs: list[LeaseRef] = [ownership.ref for ownership in held]
-        try:
-            answers = self._engine.backend.renew(refs, sent_at + self._options.lease_ms)
-        except DurablePrimitivesError:
-            # Unknown is not lost: the next beat tries again, and the fence decides.
-            return
+        answers = self._engine.backend.renew(refs, sent_at + self._options.lease_ms) if refs else ()
+        self._renewed_at = sent_at
         for ownership, answer in zip(held, answers, strict=True):
             if not answer.held:
                 self._event_loop.call_soon_threadsafe(ownership.lose)
             elif answer.version != ownership.record.version:
                 self._event_loop.call_soon_threadsafe(ownership.notice)
+
+    def _overslept(self) -> bool:
+        """Whether this process was suspended for a lease or more: what it runs would look abandoned to itself."""
+        if self._heartbeat is None or not self._leases:
+            return False
+        return self._engine.runtime.now() - self._renewed_at >= self._options.lease_ms

@@ -24,3 +24,5 @@ class Decision(Struct, Generic[R], frozen=True, gc=False):
     reply: Callable[[Outcome], R]
     events: Callable[[Outcome], Iterable[PrimitiveEvent]] | None = None
     """Asked for only when the change was applied and a tracker listens."""
+    joins: bool = False
+    """The transition is nothing but an append that cannot be refused: it may leave as one with others like it."""

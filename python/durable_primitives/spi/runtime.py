@@ -25,6 +25,10 @@ class Runtime(Protocol):
         """Wall clock, milliseconds since the epoch, UTC.  Due times are compared with this and nothing else."""
         ...
 
+    def until(self, due: int) -> float:
+        """Seconds until a due time, finer than `now`; negative if it has passed."""
+        ...
+
     def monotonic(self) -> float:
         """Seconds that only go forward, for waits and durations."""
         ...
@@ -57,6 +61,9 @@ class SystemRuntime:
 
     def now(self) -> int:
         return time.time_ns() // 1_000_000
+
+    def until(self, due: int) -> float:
+        return due / 1000 - time.time()
 
     def monotonic(self) -> float:
         return time.monotonic()

@@ -7,9 +7,8 @@ from pathlib import Path
 from sqlite3 import Connection
 from typing import Literal
 
-from durable_primitives.backends.sqlite.failures import BACKEND, open_error, storage_error
+from durable_primitives.backends.sqlite.failures import BACKEND, storage_error
 from durable_primitives.backends.sqlite.schema import migrate
-from durable_primitives.backends.sqlite.turn import Turn
 from durable_primitives.errors import BackendUnavailableError, StorageNotRecognizedError
 
 Durability = Literal["full", "normal"]
@@ -18,43 +17,40 @@ OLDEST_SQLITE = (3, 38, 0)
 BUSY_SECONDS = 5.0
 """How long a writer waits for others before it gives up."""
 
-_SETTINGS = """
-PRAGMA trusted_schema = OFF
-PRAGMA cell_size_check = ON
-PRAGMA mmap_size = 0
-PRAGMA temp_store = MEMORY
-PRAGMA cache_size = -16000
-"""
-_DURABILITY = {
+_SETTINGS = (
+    "trusted_schema = OFF",
+    "cell_size_check = ON",
+    "mmap_size = 0",
+    "temp_store = MEMORY",
+    "cache_size = -16000",
+)
+_DURABILITY: dict[Durability, tuple[str, ...]] = {
     # On macOS an ordinary fsync leaves the data in the disk's cache; elsewhere the second and third change nothing.
-    "full": "PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA checkpoint_fullfsync = ON",
-    "normal": "PRAGMA synchronous = NORMAL",
+    "full": ("synchronous = FULL", "fullfsync = ON", "checkpoint_fullfsync = ON"),
+    "normal": ("synchronous = NORMAL",),
 }
 _CHECKPOINT_PAGES = 2000
 """The commit that makes the log so long also moves it into the database: 8 MB, some milliseconds."""
 
 
-def open_writer(path: Path, durability: Durability, turn: Turn) -> Connection:
+def open_writer(path: Path, durability: Durability) -> Connection:
     """The connection that writes; the database is made, or brought up to date, before this returns.
 
-    Raises:
-        StorageError: One of the family, with what to do about it; nothing is half-made.
+    To be called in a `Turn`.  Raises a `StorageError` that says what to do about it; nothing is half-made.
     """
-    with turn:
-        connection = _connect(path)
-        try:
-            _use_write_ahead_log(connection, path)
-            for statement in _DURABILITY[durability].split(";"):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
-            migrate(connection, path)
-        except sqlite3.Error as error:
-            connection.close()
-            raise storage_error(error, path) from error
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+    connection = _connect(path)
+    try:
+        _use_write_ahead_log(connection, path)
+        for setting in (*_DURABILITY[durability], f"wal_autocheckpoint = {_CHECKPOINT_PAGES}"):
+            connection.execute(f"PRAGMA {setting}")
+        migrate(connection, path)
+    except sqlite3.Error as error:
+        connection.close()
+        raise storage_error(error, path) from error
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def open_reader(path: Path) -> Connection:
@@ -78,10 +74,10 @@ def check_version() -> None:
 def _connect(path: Path) -> Connection:
     try:
         connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, cached_statements=256)
+        for setting in _SETTINGS:
+            connection.execute(f"PRAGMA {setting}")
     except sqlite3.Error as error:
         raise storage_error(error, path) from error
-    for setting in _SETTINGS.split("\n"):
-        connection.execute(setting)
     return connection
 
 

@@ -49,9 +49,12 @@ def storage_error(error: sqlite3.Error, path: Path, *, committing: bool = False)
 
 def open_error(error: OSError, path: Path) -> StorageError:
     """What to raise when a file beside the database cannot be opened."""
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
         return BackendUnavailableError(
-            f"there is no folder {path.parent}", backend=BACKEND, outcome="not_applied", help="create it, or correct the path"
+            f"there is no folder {path.parent}",
+            backend=BACKEND,
+            outcome="not_applied",
+            help="create it, or correct the path",
         )
-    kind = BackendUnavailableError if isinstance(error, IsADirectoryError | NotADirectoryError) else StorageReadOnlyError
-    return kind(f"the folder of {path} cannot be written ({error})", backend=BACKEND, outcome="not_applied")
+    message = f"the folder {path.parent} cannot be written ({error})"
+    return StorageReadOnlyError(message, backend=BACKEND, outcome="not_applied")

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from msgspec import json, structs
 
 from durable_primitives.kernel.record import DeadLetter, Item, Receipt, Record
 
-Row = tuple[Any, ...]
+Row = Sequence[Any]
 
 _encode = json.encode
 _dues = json.Decoder(dict[str, int]).decode
 _sequences = json.Decoder(tuple[int, ...]).decode
+_NONE = "[]"
 
 
 def json_array(values: Iterable[object]) -> str:
@@ -37,8 +38,8 @@ def record_of(row: Row) -> Record:
         owner=row[10],
         lease_until=row[11],
         deliveries=row[12],
-        taken=_sequences(row[13]),
-        cancels=_sequences(row[14]),
+        taken=_sequences(row[13]) if row[13] != _NONE else (),
+        cancels=_sequences(row[14]) if row[14] != _NONE else (),
         sequence=row[15],
         count=row[16],
         segment=row[17],
@@ -67,8 +68,8 @@ def record_row(record: Record) -> Row:
         record.owner,
         record.lease_until,
         record.deliveries,
-        _encode(record.taken).decode(),
-        _encode(record.cancels).decode(),
+        _encode(record.taken).decode() if record.taken else _NONE,
+        _encode(record.cancels).decode() if record.cancels else _NONE,
         record.sequence,
         record.count,
         record.segment,
@@ -83,7 +84,7 @@ def record_row(record: Record) -> Row:
 
 def items_of(rows: Iterable[Row]) -> list[Item]:
     """Items from their columns; the last one is a truth value, which SQLite stores as a number."""
-    return [Item(*row[:-1], row[-1] == 1) for row in rows]
+    return [Item(*row[:11], blocks=row[11] == 1) for row in rows]
 
 
 def item_row(ik: int, item: Item) -> Row:

@@ -18,6 +18,7 @@ from durable_primitives.errors import StorageNotRecognizedError, StorageSchemaTo
 APPLICATION_ID = 0x44757250
 """``DurP``: marks a database that we made.  One that an application made keeps its own mark."""
 
+_PACKAGE = __name__.rpartition(".")[0]
 _META = """CREATE TABLE durable_meta (
   name TEXT PRIMARY KEY CHECK (name = 'schema_version'),
   value INTEGER NOT NULL
@@ -27,7 +28,7 @@ _META = """CREATE TABLE durable_meta (
 @cache
 def migrations() -> tuple[str, ...]:
     """The scripts in their order: number n brings a database to version n."""
-    folder = files(__package__).joinpath("migrations")
+    folder = files(_PACKAGE).joinpath("migrations")
     scripts = sorted((file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
     return tuple(script.read_text(encoding="utf-8") for script in scripts)
 
@@ -93,7 +94,7 @@ def _mark(connection: Connection) -> None:
 
 def _statements(script: str) -> list[str]:
     """The statements of a script, one by one: `Connection.executescript` would commit the transaction first."""
-    statements = []
+    statements: list[str] = []
     rest = ""
     for part in script.split(";"):
         rest += f"{part};"

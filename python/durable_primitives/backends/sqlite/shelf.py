@@ -16,7 +16,6 @@ from durable_primitives.backends.sqlite.rows import (
     letter_row,
     letters_of,
     receipt_row,
-    receipts_of,
     record_of,
     record_row,
 )

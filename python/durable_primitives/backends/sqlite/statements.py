@@ -7,6 +7,7 @@ from functools import cache
 from importlib.resources import files
 from sqlite3 import Connection
 
+_PACKAGE = __name__.rpartition(".")[0]
 _ROW = re.compile(r"(?<=\nVALUES )\(.+\)")
 _COMMENT = re.compile(r"^--.*\n", re.MULTILINE)
 
@@ -17,7 +18,7 @@ LARGEST_CHUNK = 256
 @cache
 def sql(name: str) -> str:
     """The text of one statement, without its comments: always the same object, which sqlite3's own cache finds fast."""
-    return _COMMENT.sub("", files(__package__).joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")).strip()
+    return _COMMENT.sub("", files(_PACKAGE).joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")).strip()
 
 
 def insert_rows(connection: Connection, name: str, parameters: list[object], width: int) -> None:

@@ -13,7 +13,6 @@ from typing_extensions import TypeForm, Unpack
 from durable_primitives.durations import Duration, parse_ms
 from durable_primitives.errors import DefinitionError, ReducerError, SerializationError
 from durable_primitives.kernel.ids import check_name
-from durable_primitives.kernel.primitive import Primitive
 from durable_primitives.primitives.buffer.context import (
     BufferDeadLetterContext,
     BufferEventContext,
@@ -72,13 +71,6 @@ class BufferDefinition(Generic[E, S]):
     timeout_s: float | None
 
     kind = "buffer"
-
-    @property
-    def primitive(self) -> Primitive:
-        """The descriptor of all buffers."""
-        from durable_primitives.primitives.buffer.descriptor import BUFFER
-
-        return BUFFER
 
     def state_or_none(self, instance: str, batch: Batch) -> S | None:
         """The state of a batch, or None if it no longer decodes."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, Never, TypeVar, overload
+from typing import Any, Generic, Never, TypeVar, cast, overload
 
 from typing_extensions import TypeForm
 
@@ -191,7 +191,7 @@ class Continuous:
         def define(handler: object) -> ContinuousDefinition[Any]:
             return ContinuousDefinition(
                 name=check_name(name, "the name of a continuous"),
-                aliases=aliases,
+                aliases=_names(aliases),
                 codec=codec_for(state_schema, version=schema_version),
                 lifecycle=Lifecycle(
                     plan=Plan(
@@ -206,7 +206,7 @@ class Continuous:
                 ),
                 execute=Handler.of(handler, "execute"),
                 on_error=None if on_error is None else Handler.of(on_error, "on_error"),
-                retry=retry,
+                retry=_policy(retry),
                 timeout_ms=None if timeout is None else parse_ms(timeout, what="timeout"),
                 retention_ms=parse_ms(retention, what="retention", allow_zero=True),
             )
@@ -218,10 +218,25 @@ def _schedule(given: Any) -> Schedule:
     if isinstance(given, Schedule):
         return given
     if callable(given) and not is_async(given):
-        return Custom(given)
+        return Custom(cast("NextTick", given))
     raise DefinitionError(
         f"schedule must be a schedule or a plain function, got {given!r}",
         help='write Continuous.every("30 minutes"), or give a function (previous, now) -> datetime | None',
+    )
+
+
+def _names(given: object) -> tuple[str, ...]:
+    if isinstance(given, str):
+        raise DefinitionError("aliases is one str", help=f"write aliases=({given!r},)")
+    return tuple(cast("Iterable[str]", given))
+
+
+def _policy(given: object) -> RetryPolicy:
+    if isinstance(given, RetryPolicy):
+        return given
+    raise DefinitionError(
+        f"retry must be a RetryPolicy, got {given!r}",
+        help='write RetryPolicy(max_attempts=3, backoff=Backoff.exponential(base="1 second"))',
     )
 
 

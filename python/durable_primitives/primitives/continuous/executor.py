@@ -95,6 +95,7 @@ class _Execution:
 
     async def give_back(self) -> None:
         """Let another worker take over at once; no attempt is consumed."""
+        await self._stop_looking()
         await self._decide(lambda record: self._runs.give_back(record, self._ownership.versioned(), self._now()))
 
     # The commits.

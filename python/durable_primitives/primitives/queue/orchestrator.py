@@ -1,24 +1,12 @@
 """The state machine of a queue instance and of its events.  Pure: time and random draws are arguments.
 
-An event is *live* from its acceptance to exactly one end.  What the worker says about an attempt decides:
-
-==================  ==================================  =========================================
-attempt             attempts left                       the last attempt
-==================  ==================================  =========================================
-returned            completed                           completed
-raised              waits for its retry                 dead letter
-``Retry(after)``    waits so long                       dead letter
-``Snooze(after)``   waits so long, attempt not counted  waits so long, attempt not counted
-``Cancel``          cancelled                           cancelled
-``DeadLetter``      dead letter                         dead letter
-==================  ==================================  =========================================
+Which attempt leads where is a table, `transitions.ATTEMPTS`; here it becomes changes to the store.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import Literal
 
 from msgspec import Struct
 
@@ -54,16 +42,24 @@ from durable_primitives.kernel.transition import (
 )
 from durable_primitives.primitives.queue.definition import QueueDefinition
 from durable_primitives.primitives.queue.inspection import QueueInspection
+from durable_primitives.primitives.queue.transitions import ATTEMPTS, SETTLEMENTS, Attempt, Ended
 from durable_primitives.services.failures import encode_failure
 from durable_primitives.services.metadata import identify
 from durable_primitives.services.purge import DEAD_LETTER_MS
-from durable_primitives.signals import Cancel, DeadLetter, Retry, Snooze
+from durable_primitives.signals import Cancel, DeadLetter, Retry, Signal, Snooze
 
 ACTIVE = "active"
 PAUSED = "paused"
 
 MAX_DELIVERIES = 5
 """Claims of one event that may end without an outcome before it is given up as a crash loop."""
+
+_SIGNALS: Mapping[type[Signal], Attempt] = {
+    Retry: "retry",
+    Snooze: "snooze",
+    Cancel: "cancel",
+    DeadLetter: "dead_letter",
+}
 
 
 class EnqueueRequest(Struct, frozen=True, gc=False):
@@ -87,7 +83,7 @@ class Verdict(Struct, frozen=True):
     """What becomes of an event after an attempt, and how it is told."""
 
     change: Removal | Reschedule | Burial
-    ended: Literal["completed", "retry", "snoozed", "cancelled", "expired", "dead"]
+    ended: Ended
     reason: str | None = None
     error: ErrorInfo | None = None
 
@@ -97,6 +93,7 @@ class QueueOrchestrator(QueueInspection):
 
     def __init__(self, definition: QueueDefinition[object], namespace: str) -> None:
         self._definition = definition
+        self._retry = definition.retry
         self._namespace = namespace
         self._create = Create(status=ACTIVE, linger_ms=definition.dedupe_ms)
         self._guards = [
@@ -128,7 +125,9 @@ class QueueOrchestrator(QueueInspection):
                 raise QueueFullError(room, room)
             return outcome.accepted
 
-        return Decision(transition, reply, lambda outcome: self._told_enqueued(instance, request, outcome, now))
+        return Decision(
+            transition, reply, lambda outcome: self._told_enqueued(instance, request, outcome, now), guard is None
+        )
 
     def _told_enqueued(
         self, instance: str, request: EnqueueRequest, outcome: Outcome, now: int
@@ -151,12 +150,15 @@ class QueueOrchestrator(QueueInspection):
         """Take an event out, or ask its worker to stop it."""
         transition = Transition(instance=instance, at=now, guard=Guard(exists=True), cancel=request.ids)
 
+        def reply(outcome: Outcome) -> CancelAnswer:
+            return outcome.cancelled[0] if outcome.cancelled else "not_found"
+
         def told(outcome: Outcome) -> Iterable[PrimitiveEvent]:
             for id, answer in zip(request.ids, outcome.cancelled, strict=True):
                 if answer == "cancelled":
                     yield QueueCancelled(event_id=id, reason="client", at_ms=now, **identify(self._namespace, instance))
 
-        return Decision(transition, lambda outcome: next(iter(outcome.cancelled), "not_found"), told)
+        return Decision(transition, reply, told)
 
     def pause(self, instance: str, snapshot: Snapshot, request: NoRequest, now: int) -> Decision[bool]:
         """Hold an instance: it accepts events and starts none."""
@@ -199,8 +201,9 @@ class QueueOrchestrator(QueueInspection):
         return Decision(
             transition,
             lambda outcome: outcome.cleared,
-            lambda _: [
-                QueueRedriven(event_id=id, at_ms=now, **identify(self._namespace, instance)) for id in request.ids
+            lambda outcome: [
+                QueueRedriven(event_id=id, at_ms=now, **identify(self._namespace, instance))
+                for id in request.ids[: outcome.cleared]
             ],
         )
 
@@ -210,8 +213,9 @@ class QueueOrchestrator(QueueInspection):
         return Decision(
             transition,
             lambda outcome: outcome.cleared,
-            lambda _: [
-                QueueDiscarded(event_id=id, at_ms=now, **identify(self._namespace, instance)) for id in request.ids
+            lambda outcome: [
+                QueueDiscarded(event_id=id, at_ms=now, **identify(self._namespace, instance))
+                for id in request.ids[: outcome.cleared]
             ],
         )
 
@@ -219,39 +223,38 @@ class QueueOrchestrator(QueueInspection):
 
     def completed(self, item: Item, now: int) -> Verdict:
         """The handler returned."""
-        return Verdict(Removal(item, "done", now + self._definition.dedupe_ms), "completed")
+        return self._gone(item, "completed", now)
 
     def expired(self, item: Item, now: int) -> Verdict | None:
-        """The end of an event that never started and waited longer than it may; None for all others."""
-        expires_ms = self._definition.expires_ms
-        if expires_ms is None or item.attempt or now < item.at + expires_ms:
-            return None
-        return Verdict(Removal(item, "expired", now + self._definition.dedupe_ms), "expired")
+        """The end of an event that was never tried and waits longer than it may; None for all others.
 
-    def failed(self, item: Item, error: BaseException, now: int, draw: float) -> Verdict:
-        """The handler raised, or a signal said how to go on."""
-        attempt = item.attempt + 1
-        info = ErrorInfo.of(error)
-        if isinstance(error, Snooze):
-            return self._later(item, item.attempt, _ms(error.after), None, now, "snoozed")
-        if isinstance(error, Cancel):
-            return self.withdrawn(item, error.reason, now)
-        if isinstance(error, DeadLetter):
-            return self.buried(item, attempt, error.reason or "asked for by the handler", info, now)
-        if isinstance(error, Retry):
-            if attempt >= self._definition.retry.max_attempts:
-                return self.buried(item, attempt, "exhausted", info, now)
-            after = error.after
-            wait = self._definition.retry.backoff.delay_ms(attempt, draw) if after is None else _ms(after)
-            return self._later(item, attempt, wait, info, now, "retry")
-        if self._definition.retry.gives_up(error, attempt):
-            exhausted = attempt >= self._definition.retry.max_attempts
-            return self.buried(item, attempt, "exhausted" if exhausted else "given up", info, now)
-        return self._later(item, attempt, self._definition.retry.backoff.delay_ms(attempt, draw), info, now, "retry")
+        The wait begins when the event could have started: a delay that was asked for is no part of it.
+        """
+        expires_ms = self._definition.expires_ms
+        if expires_ms is None or item.attempt or now < max(item.at, item.due) + expires_ms:
+            return None
+        return self._gone(item, "expired", now)
 
     def withdrawn(self, item: Item, reason: str | None, now: int) -> Verdict:
         """The event was cancelled."""
-        return Verdict(Removal(item, "cancelled", now + self._definition.dedupe_ms), "cancelled", reason)
+        return self._gone(item, "cancelled", now, reason)
+
+    def failed(self, item: Item, error: BaseException, now: int, draw: float) -> Verdict:
+        """The handler raised, or a signal said how to go on.  `draw` is random, in [0, 1)."""
+        attempt = item.attempt + 1
+        last = attempt >= self._retry.max_attempts
+        ended = ATTEMPTS[self._how(error)][last]
+        if ended == "cancelled":
+            return self.withdrawn(item, _reason(error), now)
+        if ended == "snoozed":
+            return self._later(item, item.attempt, _after_ms(error) or 0, None, "snoozed", now)
+        info = ErrorInfo.of(error)
+        if ended == "dead":
+            usual = "dead_letter" if isinstance(error, DeadLetter) else "max_attempts" if last else "give_up_on"
+            return self.buried(item, attempt, _reason(error) or usual, info, now)
+        asked = _after_ms(error)
+        wait_ms = self._retry.backoff.delay_ms(attempt, draw) if asked is None else asked
+        return self._later(item, attempt, wait_ms, info, "retry", now)
 
     def crashed(self, instance: str, item: Item, now: int) -> Verdict:
         """The event keeps killing the process that runs it."""
@@ -265,14 +268,18 @@ class QueueOrchestrator(QueueInspection):
         burial = Burial(item.id, item, item.payload, attempts, encode_failure(error), 1, now + DEAD_LETTER_MS)
         return Verdict(burial, "dead", reason, error)
 
+    def _how(self, error: BaseException) -> Attempt:
+        for signal, attempt in _SIGNALS.items():
+            if isinstance(error, signal):
+                return attempt
+        # The policy is asked about the exception alone: no policy ends with attempt 0.
+        return "refused" if self._retry.gives_up(error, attempt=0) else "raised"
+
+    def _gone(self, item: Item, ended: Ended, now: int, reason: str | None = None) -> Verdict:
+        return Verdict(Removal(item, SETTLEMENTS[ended], now + self._definition.dedupe_ms), ended, reason)
+
     def _later(
-        self,
-        item: Item,
-        attempt: int,
-        wait_ms: int,
-        error: ErrorInfo | None,
-        now: int,
-        ended: Literal["retry", "snoozed"],
+        self, item: Item, attempt: int, wait_ms: int, error: ErrorInfo | None, ended: Ended, now: int
     ) -> Verdict:
         text = item.error if error is None else encode_failure(error)
         blocks = self._definition.ordering == "strict"
@@ -280,5 +287,12 @@ class QueueOrchestrator(QueueInspection):
         return Verdict(Reschedule(item, max(now + wait_ms, 1), attempt, 0, text, blocks), ended, None, error)
 
 
-def _ms(delay: timedelta) -> int:
-    return delay // timedelta(milliseconds=1)
+def _reason(error: BaseException) -> str | None:
+    """What the handler said."""
+    return error.reason if isinstance(error, (Cancel, DeadLetter)) else None
+
+
+def _after_ms(error: BaseException) -> int | None:
+    """How long the handler asked to wait."""
+    after = error.after if isinstance(error, (Retry, Snooze)) else None
+    return None if after is None else after // timedelta(milliseconds=1)

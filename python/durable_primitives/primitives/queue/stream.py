@@ -320,7 +320,7 @@ class Stream:
         self._verdicts, self._returned = verdicts + self._verdicts, returned + self._returned
         self._in_flight = False
         self._landed.set()
-        self._planned()
+        self._plan_flush()
 
     def _land(self, verdicts: list[tuple[Item, Verdict]], outcome: Outcome) -> None:
         self._in_flight = False
@@ -391,7 +391,7 @@ class Stream:
 
 
 def _raise_if_cancelled(error: BaseException) -> None:
-    """Go on unwinding if it is this run that was cancelled; what a handler raises by itself is a failure like others."""
+    """Go on unwinding if it is this run that was cancelled; a handler that raises it by itself has failed."""
     task = asyncio.current_task()
     if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
         raise error

@@ -189,13 +189,17 @@ def buried(item: Item, expires_at: int = DAY_MS) -> Burial:
     return Burial(item.id or f"item-{item.seq}", item, item.payload, 3, "boom", 1, expires_at)
 
 
-async def paged(read: Callable[[Key], Awaitable[Sequence[T]]], start: Key, key: Callable[[T], Key]) -> list[Sequence[T]]:
+async def paged(
+    read: Callable[[Key], Awaitable[Sequence[T]]], start: Key, key: Callable[[T], Key]
+) -> list[Sequence[T]]:
     """Every page that `read` gives, each after the last row of the one before; they must go forward."""
     pages: list[Sequence[T]] = []
     after = start
     while page := await read(after):
         last = key(page[-1])
-        assert last > after, f"a page starts after {after!r}: expected rows above it, got {[key(row) for row in page]!r}"
+        assert last > after, (
+            f"a page starts after {after!r}: expected rows above it, got {[key(row) for row in page]!r}"
+        )
         pages.append(page)
         after = last
     return pages

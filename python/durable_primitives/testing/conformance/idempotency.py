@@ -38,10 +38,11 @@ async def a_duplicate_gets_the_first_receipt(store: Store) -> None:
     """Law 9: a duplicate is not an error; the caller learns what became of the first one, and nothing changes."""
     await store.enqueue(0, event("a"))
     first = (await store.enqueue(1, event("b", due=50))).accepted
+    await store.enqueue(1, event("c"))
     before = await store.picture()
     outcome = await store.enqueue(2, event("b", lane="other", due=90, rank=3))
     check("the first receipt", first, (Accepted(2, 2, 0, 2, False),))
-    check("the same one again", outcome.accepted, (Accepted(2, 2, 0, 2, True),))
+    check("the same one again", outcome.accepted, (Accepted(2, 2, 0, 3, True),))
     after = await store.picture()
     assert after.record is not None
     after.record.updated_at = 1

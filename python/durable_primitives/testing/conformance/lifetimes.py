@@ -5,7 +5,17 @@ from __future__ import annotations
 from durable_primitives.kernel.record import TERMINATED, TOMBSTONE_MS
 from durable_primitives.kernel.transition import Create, Due, Guard, Put
 from durable_primitives.testing.conformance._case import case
-from durable_primitives.testing.conformance._store import LIVE, Parts, Store, buried, check, check_same, event, ids, removed
+from durable_primitives.testing.conformance._store import (
+    LIVE,
+    Parts,
+    Store,
+    buried,
+    check,
+    check_same,
+    event,
+    ids,
+    removed,
+)
 
 PUT = Put(status="live", data=b"state", held=True, linger_ms=9)
 

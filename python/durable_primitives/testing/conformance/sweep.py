@@ -5,7 +5,17 @@ from __future__ import annotations
 from durable_primitives.kernel.record import TOMBSTONE_MS
 from durable_primitives.kernel.transition import Clear, Create, Due, Guard, Put
 from durable_primitives.testing.conformance._case import case
-from durable_primitives.testing.conformance._store import ALL, ONE, Parts, Store, buried, check, check_same, event, removed
+from durable_primitives.testing.conformance._store import (
+    ALL,
+    ONE,
+    Parts,
+    Store,
+    buried,
+    check,
+    check_same,
+    event,
+    removed,
+)
 
 LINGERING = Create(status="live", linger_ms=100)
 

@@ -31,7 +31,6 @@ CREATE TABLE durable_instance (
   data BLOB NOT NULL,
   UNIQUE (namespace, instance),
   CONSTRAINT the_alarm_of_a_leased_instance_is_the_end_of_its_lease CHECK (owner IS NULL OR alarm IS lease_until),
-  CONSTRAINT a_held_instance_has_no_alarm CHECK (owner IS NOT NULL OR held = 0 OR alarm IS NULL),
   CONSTRAINT what_has_work_is_not_purged CHECK (purge_at IS NULL OR (owner IS NULL AND held = 0 AND count = 0))
 ) STRICT;
 
@@ -79,7 +78,7 @@ CREATE TABLE durable_receipt (
   due INTEGER NOT NULL DEFAULT 0,
   rank INTEGER NOT NULL DEFAULT 0,
   segment INTEGER NOT NULL DEFAULT 0,
-  settlement TEXT CHECK (settlement IN ('done', 'dead', 'cancelled', 'cleared')),
+  settlement TEXT CHECK (settlement IN ('done', 'dead', 'cancelled', 'cleared', 'expired')),
   expires_at INTEGER,
   PRIMARY KEY (id, ik),
   CONSTRAINT what_is_settled_expires CHECK ((settlement IS NULL) = (expires_at IS NULL))

@@ -1,0 +1,303 @@
+"""One deliberate defect per line, by the property whose cases must notice it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec.structs import replace
+
+from durable_primitives.kernel.record import NEVER, Tally
+from durable_primitives.kernel.transition import FLUSH_DUE, WINDOW_DUE
+from durable_primitives.spi import Backend, Capabilities
+
+from . import broken_backends as backends
+from . import broken_stores as stores
+from .broken_stores import at, over
+from .reference_backend import Disk, ReferenceBackend
+
+Broken = Callable[[], Backend]
+
+
+def forget(*parts: str) -> Broken:
+    """Parts of a transition have no effect."""
+    return at("transition", lambda t: stores.without(t, *parts))
+
+
+def unguarded(guard: str) -> Broken:
+    return at("transition", lambda t: t if t.guard is None else replace(t, guard=replace(t.guard, **{guard: None})))
+
+
+def each(part: str, **changes: Any) -> Broken:
+    """Every element of a part goes in changed."""
+    return at("transition", lambda t: replace(t, **{part: tuple(replace(x, **changes) for x in getattr(t, part))}))
+
+
+def one(part: str, **changes: Any) -> Broken:
+    """A part goes in changed."""
+    return at("transition", lambda t: t if getattr(t, part) is None else stores.with_part(t, part, **changes))
+
+
+def ask(**changes: Any) -> Broken:
+    return at("request", lambda request: replace(request, **changes))
+
+
+def tell(**changes: Any) -> Broken:
+    """Every applied outcome comes out changed."""
+    return at("outcome", lambda outcome: replace(outcome, **changes) if outcome.verdict == "applied" else outcome)
+
+
+def claim(**changes: Any) -> Broken:
+    return at("claim", lambda claim: replace(claim, **changes))
+
+
+def after(when: Callable[[Any], object], **changes: Any) -> Broken:
+    """The record ends up changed after some transitions; a value may be a function of (transition, record)."""
+
+    def spoil(t: Any, record: Any) -> None:
+        if when(t):
+            for name, value in changes.items():
+                setattr(record, name, value(t, record) if callable(value) else value)
+
+    return stores.keeps(spoil)
+
+
+def unarmed(when: Callable[[Any], object]) -> Broken:
+    """The due of the items is lost after some transitions."""
+    return stores.keeps(lambda t, record: when(t) and record.dues.pop("items", None))
+
+
+def due(name: str, when: Callable[[Any, Any], object], ms: Callable[[Any], int]) -> Broken:
+    """A named due ends up wrong after some transitions."""
+    return stores.keeps(lambda t, record: when(t, record) and record.dues.update({name: ms(t)}))
+
+
+method, shows, opens = backends.method, backends.shows, backends.every_row
+
+ATOMICITY = {
+    "forgets the due times": forget("dues"),
+    "forgets the items": forget("append"),
+    "forgets to remember": forget("remember"),
+    "applies half of a refused transition": over(stores.AppliesHalfOfARefusal),
+    "makes the instance before it checks": over(stores.MakesTheInstanceFirst),
+    "stops at the first refusal": over(stores.StopsAtARefusal),
+    "applies the last transition first": over(stores.AppliesTheLastFirst),
+    "claims before it commits": over(stores.ClaimsFirst),
+    "refuses an empty commit": method(commit_now=backends.refuse_empty),
+    "mixes up commits in flight": backends.MixesUpCommitsInFlight,
+    "hands out its own records": over(stores.HandsOutItsOwn),
+    "hides that it is immediate": method(capabilities=Capabilities(durable=True, multi_process=True)),
+}
+
+GUARDS = {
+    **{f"ignores the guard on {guard}": unguarded(guard) for guard in ("exists", "version", "generation", "token")},
+    "ignores the guard on room": unguarded("room"),
+    "calls a lost lease a conflict": at("outcome", stores.conflict_for_fenced),
+    "creates what does not exist": at("transition", lambda t: t if t.create else replace(t, create=stores.LIVE)),
+    "creates what exists": over(stores.CreateOverwrites),
+    "raises the version with every change": after(lambda t: t.append, version=lambda t, record: record.version + 1),
+    "rejects only what exists": over(stores.RoomForTheFirst),
+    "counts duplicates as new": over(stores.CountsDuplicatesAsNew),
+    "drops nothing": forget("on_full"),
+    "rejects in a new instance what it should drop": over(stores.RejectsInANewInstance),
+    "drops the newest": over(stores.DropsTheNewest),
+    "drops what is in hand": over(stores.DropsWhatIsInHand),
+}
+
+ORDERING = {
+    "knows no rank": each("append", rank=0),
+    "knows no delay": each("append", due=0),
+    "knows no lane": each("append", lane=None),
+    "knows one lane only": each("append", lane="same"),
+    "lets an event pass its lane": over(stores.NoClampInALane),
+    "lets a delayed event be passed": each("append", blocks=False),
+    "lets an event in backoff be passed": each("reschedule", blocks=False),
+    "holds a lane that was told to go on": each("reschedule", blocks=True),
+    "serves what waited last": at("outcome", stores.by_sequence),
+    "gives one more than asked for": at("transition", lambda t: replace(t, take=t.take + 1) if t.take else t),
+    "gives one of a lane at a time": over(stores.OneOfALaneAtATime),
+    "forgets what is in hand": after(lambda t: t.take, taken=()),
+    "forgets what is given back": forget("give_back"),
+    "forgets why an attempt failed": each("reschedule", error=None),
+    "holds nothing": one("put", held=False),
+    "loses the end of a long take": at("outcome", lambda outcome: replace(outcome, items=outcome.items[:4])),
+}
+
+IDEMPOTENCY = {
+    "tells duplicates of their own place": at("outcome", stores.last_position),
+    "looks up nothing": each("append", fresh=True),
+    "forgets ids in backoff": stores.forgets_ids(lambda t, receipt: bool(t.reschedule)),
+    "forgets ids that have ended": stores.forgets_ids(lambda t, receipt: receipt.settlement is not None),
+    "forgets fresh ids": stores.forgets_ids(lambda t, receipt: any(new.fresh for new in t.append)),
+    "remembers for ever": each("remove", expires_at=NEVER),
+    "moves a timer for a duplicate": over(stores.DuesForDuplicates),
+    "remembers nothing without an item": forget("remember"),
+    "takes no id for an id": at("transition", stores.with_ids),
+    "shares ids between instances": over(stores.IdsOfAllInstances),
+    "loses track of what waits": over(stores.ReceiptsStayBehind),
+    "does not tell of cancellations": tell(cancels=()),
+    "calls the dead done": one("retire", settlement="done"),
+}
+
+DUES = {
+    "knows no word but `set`": each("dues", how="set"),
+    "changes dues in the wrong order": at("transition", lambda t: replace(t, dues=t.dues[::-1])),
+    "brings alarms nearer only": over(stores.AlarmsOnlyComeNearer),
+    "tells of the latest alarm": over(stores.LatestAlarm),
+    "claims a millisecond early": at("request", lambda request: replace(request, at=request.at + 1)),
+    "claims by name": over(stores.ClaimsByName),
+    "uses up the dues with a claim": over(stores.ClaimsUseUpTheDues),
+    "arms nothing": unarmed(lambda t: t.append),
+    "arms for the last item": due("items", lambda t, record: t.append, lambda t: max(t.at, t.append[-1].due)),
+    "arms nothing after a retry": unarmed(lambda t: t.reschedule or t.release == "yes"),
+    "arms nothing after a release": unarmed(lambda t: t.release != "no"),
+    "retries at once": each("reschedule", due=0),
+    "releases what is not idle": at("transition", lambda t: replace(t, release="yes" if t.release == "idle" else "no")),
+    "keeps what is held out of sight": after(lambda t: t.put and t.put.held, dues=lambda t, record: {}),
+    "strands an abandoned lease": over(stores.AlarmsWithoutLeases),
+    "clears the dues of namesakes": over(stores.ClearsTheDuesOfNamesakes),
+}
+
+LEASES = {
+    "lets anybody in": over(stores.LeasesKeepNobodyOut),
+    "mixes up commits in flight": backends.MixesUpCommitsInFlight,
+    "starts tokens anew": after(lambda t: t.erase, token=0),
+    "strands an abandoned lease": over(stores.AlarmsWithoutLeases),
+    "knows no fence": unguarded("token"),
+    "never releases": forget("release"),
+    "fences by the clock": over(stores.FencesByTheClock),
+    "renews nothing": method(renew=backends.renew_nothing),
+    "renews whatever it is asked": over(stores.RenewsWhateverItIsAsked),
+    "names no suspects": claim(suspects=()),
+    "forgets progress": forget("progress"),
+    "marks nothing": forget("mark"),
+    "claims no items": ask(take=0),
+    "claims old records": at("claim", lambda claim: replace(claim, record=replace(claim.record, data=b""))),
+    "claims everything": ask(limit=1_000),
+    "starts what is held": over(stores.StartsWhatIsHeld),
+    "forgets cancellations with their owner": over(stores.ForgetsCancelRequests),
+    "takes the lease from an owner": after(lambda t: t.append, owner=None),
+}
+
+GENERATIONS = {
+    "opens no window": one("batching", window_ms=None),
+    "always opens a window": one("batching", window_ms=100),
+    "knows no full batch": one("batching", max_items=None),
+    "seals nothing": forget("seal"),
+    "adds to a sealed batch": after(lambda t: True, segment=1),
+    "hastens a retry": due(FLUSH_DUE, lambda t, r: FLUSH_DUE in r.dues and (t.batching or t.seal), lambda t: t.at),
+    "has one due for both": stores.keeps(lambda t, record: WINDOW_DUE in record.dues and record.dues.pop(FLUSH_DUE, 0)),
+    "looks up nothing": each("append", fresh=True),
+    "seals for a duplicate": over(stores.SealsForADuplicate),
+    "retires the first batch only": one("retire", segment=1),
+    "forgets retired ids at once": one("retire", expires_at=0),
+    "clears sealed batches": one("clear", segment=0),
+    "leaves a window open": due(WINDOW_DUE, lambda t, record: t.clear and not t.dues, lambda t: t.at),
+    "clears what is in hand": over(stores.ClearsWhatIsInHand),
+    "gives single events": each("append", due=0),
+}
+
+LIFETIMES = {
+    "erases nothing": forget("erase"),
+    "keeps letters of the dead": over(stores.KeepsLettersOfTheDead),
+    "keeps ids of the dead": over(stores.KeepsIdsOfTheDead),
+    "stays in its generation": after(lambda t: t.erase, generation=1),
+    "starts versions anew": after(lambda t: t.erase, version=0),
+    "starts sequences anew": after(lambda t: t.erase, sequence=0),
+    "creates unseen": tell(created=False),
+    "erases what it has just created": at("transition", lambda t: replace(t, create=None) if t.erase else t),
+    "erases the erased": over(stores.ErasesTheErased),
+    "keeps a tombstone for a moment": after(lambda t: t.erase, purge_at=lambda t, record: t.at + 1),
+}
+
+LETTERS = {
+    "forgets why": each("bury", error=""),
+    "buries no batches": at("transition", lambda t: replace(t, bury=tuple(b for b in t.bury if b.item is not None))),
+    "lists every page from the start": method(letters=backends.first_letters),
+    "redrives nothing": forget("redrive"),
+    "arms no redrive": unarmed(lambda t: t.redrive),
+    "forgets redriven ids": stores.forgets_ids(lambda t, receipt: bool(t.redrive)),
+    "redrives again and again": over(stores.RedrivesAgainAndAgain),
+    "discards nothing": forget("discard"),
+    "forgets discarded ids": stores.forgets_ids(lambda t, receipt: bool(t.discard)),
+    "calls the dead finished": after(lambda t: t.bury, finished=lambda t, record: record.finished + 1),
+}
+
+SCAN = {
+    "tallies what is not there": shows(tally=Tally(0, 0, 0, 0, 0)),
+    "takes a prefix for a pattern": method(scan=backends.scan_by_pattern),
+    "scans without a limit": method(scan=backends.scan_without_limit),
+    "scans past tombstones": method(scan=backends.scan_the_living),
+    "loses bytes": one("put", data=b""),
+    "lists every page from the start": method(items=backends.first_items),
+    "uses up the alarm it tells of": over(stores.NextDueUsesUp),
+}
+
+SWEEP = {
+    "sweeps nothing": shows(sweep=0),
+    "sweeps the living": over(stores.SweepsTheLiving),
+    "sweeps everything at once": over(stores.SweepsAllAtOnce),
+    "sweeps no letters": over(stores.SweepsNoLetters),
+    "sweeps letters with their instance": over(stores.SweepsLettersEarly),
+    "lingers for ever": after(lambda t: True, purge_at=None),
+    "lingers from the start": after(lambda t: True, purge_at=lambda t, record: 100),
+    "lingers anew with every look": after(lambda t: t.cancel, purge_at=lambda t, record: t.at + 100),
+    "lingers as first said": over(stores.FirstRetentionCounts),
+    "remembers swept ids": over(stores.SweptIdsLiveOn),
+}
+
+RECOVERY = {
+    "loses dead letters": opens(lambda rows: rows.letters.clear()),
+    "loses due times": opens(lambda rows: rows.record.dues.clear()),
+    "loses leases": opens(lambda rows: setattr(rows.record, "owner", None)),
+    "loses ids": opens(lambda rows: rows.receipts.clear()),
+    "revives what was done": opens(backends.revive_the_done),
+    "loses the last commit": method(close=backends.lose_the_newest),
+    "closes once": method(close=backends.close_once),
+}
+
+WAKEUPS = {
+    "forgets changes before the wait": method(wait=backends.wait_from_now_on),
+    "forgets changes during the wait": method(wait=backends.wait_without_listening),
+    "rings once": method(wait=backends.wait_once),
+    "wakes one": method(wait=backends.wait_alone),
+    "waits for ever": method(wait=backends.wait_for_a_change),
+    "is deaf after a cancelled wait": method(wait=backends.wait_until_cancelled),
+    "learns nothing from a claim": backends.LearnsNothingFromAClaim,
+    "rings its own bell only": backends.RingsOnlyItsOwnBell,
+}
+
+SHARED = Disk()
+
+NAMESPACES = {
+    "has one namespace": method(open=backends.open_the_only_namespace),
+    "folds case": method(open=backends.open_folded),
+    "keeps processes apart": method(open=backends.open_a_copy),
+    "wipes what it does not know": method(open=backends.open_wiping_others),
+    "has one store": lambda: ReferenceBackend(SHARED),
+}
+
+MODEL = {
+    "forgets progress": forget("progress"),
+    "knows no rank": each("append", rank=0),
+    "seals nothing": forget("seal"),
+    "does not tell of cancellations": tell(cancels=()),
+}
+
+DEFECTS: dict[str, dict[str, Broken]] = {
+    "atomicity": ATOMICITY,
+    "guards": GUARDS,
+    "ordering": ORDERING,
+    "idempotency": IDEMPOTENCY,
+    "dues": DUES,
+    "leases": LEASES,
+    "generations": GENERATIONS,
+    "lifetimes": LIFETIMES,
+    "letters": LETTERS,
+    "scan": SCAN,
+    "sweep": SWEEP,
+    "recovery": RECOVERY,
+    "wakeups": WAKEUPS,
+    "namespaces": NAMESPACES,
+    "model": MODEL,
+}

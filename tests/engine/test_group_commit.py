@@ -1,0 +1,218 @@
+"""Many transitions, few round trips: who travels with whom, and who hears what."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from durable_primitives.engine.group_commit import MAX_BATCH, GroupCommit
+from durable_primitives.errors import StorageBusyError, StorageError
+from durable_primitives.kernel.transition import Claim, ClaimRequest, Create, Guard, NewItem, Outcome, Transition
+from tests.engine.fleet import EPOCH_MS, LEASE, Fleet, Wire, turns
+
+
+def event(n: int, guard: Guard | None = None) -> Transition:
+    """One event for an instance of its own."""
+    return Transition(
+        instance=f"queue:q:{n}",
+        at=EPOCH_MS,
+        guard=guard,
+        create=Create(status="active"),
+        append=(NewItem(f"e{n}", b""),),
+    )
+
+
+def wish() -> ClaimRequest:
+    return ClaimRequest(owner="me", at=EPOCH_MS, lease_ms=LEASE, limit=10, take=1)
+
+
+async def slow_store() -> tuple[GroupCommit, Wire]:
+    """Round trips that take until the gate is open."""
+    wire = Wire((await Fleet().open()).store, immediate=False)
+    return GroupCommit(wire), wire  # type: ignore[arg-type]
+
+
+async def outcome_of(submitted: Outcome | asyncio.Future[Outcome]) -> Outcome:
+    return submitted if isinstance(submitted, Outcome) else await submitted
+
+
+def instances(wire: Wire) -> list[list[str]]:
+    return [[transition.instance.rpartition(":")[2] for transition in batch] for batch, _ in wire.trips]
+
+
+async def test_what_is_submitted_in_one_turn_leaves_together_and_in_order() -> None:
+    commits, wire = await slow_store()
+    outcomes = await asyncio.gather(*(outcome_of(commits.submit(event(n))) for n in range(5)))
+    assert instances(wire) == [["0", "1", "2", "3", "4"]]
+    assert [outcome.verdict for outcome in outcomes] == ["applied"] * 5
+
+
+async def test_what_arrives_during_a_round_trip_leaves_as_the_next_one() -> None:
+    commits, wire = await slow_store()
+    wire.gate.clear()
+    first = commits.submit(event(0))
+    await wire.arrived.wait()
+    later = [commits.submit(event(n)) for n in (1, 2, 3)]
+    await turns()
+    assert not any(future.done() for future in (first, *later))  # type: ignore[union-attr]
+    wire.gate.set()
+    await asyncio.gather(*(outcome_of(future) for future in (first, *later)))
+    assert instances(wire) == [["0"], ["1", "2", "3"]]
+
+
+async def test_a_round_trip_carries_a_bounded_batch() -> None:
+    commits, wire = await slow_store()
+    await asyncio.gather(*(outcome_of(commits.submit(event(n))) for n in range(MAX_BATCH + 1)))
+    assert [len(batch) for batch, _ in wire.trips] == [MAX_BATCH, 1]
+
+
+async def test_each_caller_hears_what_became_of_its_own_transition() -> None:
+    commits, _ = await slow_store()
+    refused = event(1, Guard(exists=True))
+    outcomes = await asyncio.gather(*(outcome_of(commits.submit(one)) for one in (event(0), refused, event(2))))
+    assert [outcome.verdict for outcome in outcomes] == ["applied", "conflict", "applied"]
+
+
+async def test_a_cancelled_caller_neither_breaks_nor_blocks_its_batch() -> None:
+    commits, wire = await slow_store()
+    wire.gate.clear()
+    callers = [asyncio.ensure_future(outcome_of(commits.submit(event(n)))) for n in range(3)]
+    await wire.arrived.wait()
+    callers[1].cancel()
+    waiting = asyncio.ensure_future(outcome_of(commits.submit(event(3))))
+    gone = asyncio.ensure_future(outcome_of(commits.submit(event(4))))
+    await turns()
+    gone.cancel()
+    wire.gate.set()
+    assert [(await caller).verdict for caller in (callers[0], callers[2], waiting)] == ["applied"] * 3
+    # A cancelled caller does not learn it, but its transition was applied wholly.
+    assert instances(wire) == [["0", "1", "2"], ["3", "4"]]
+    assert callers[1].cancelled()
+    assert gone.cancelled()
+
+
+async def test_a_failing_batch_fails_its_own_callers_and_the_next_one_goes_on() -> None:
+    commits, wire = await slow_store()
+    cause = OSError("the disk")
+    failure = StorageBusyError("somebody holds it", backend="memory")
+    failure.__cause__ = cause
+    wire.failures.append(failure)
+    wire.gate.clear()
+    failing = [commits.submit(event(n)) for n in range(3)]
+    await wire.arrived.wait()
+    fine = commits.submit(event(3))
+    wire.gate.set()
+    raised = await asyncio.gather(*(outcome_of(future) for future in failing), return_exceptions=True)
+    assert (await outcome_of(fine)).verdict == "applied"
+    assert all(type(error) is StorageBusyError for error in raised)
+    assert len({id(error) for error in raised}) == 3, "callers share an exception, and so its traceback"
+    for error in raised:
+        assert isinstance(error, StorageBusyError)
+        assert (error.message, error.backend, error.outcome) == ("somebody holds it", "memory", "not_applied")
+        assert error.__cause__ is cause
+
+
+async def test_an_error_that_cannot_be_copied_still_reaches_every_caller() -> None:
+    class Odd(Exception):
+        def __init__(self, one: object, two: object) -> None:
+            super().__init__("odd")
+
+    commits, wire = await slow_store()
+    wire.failures.append(Odd(1, 2))
+    raised = await asyncio.gather(*(outcome_of(commits.submit(event(n))) for n in range(3)), return_exceptions=True)
+    assert [type(error) for error in raised] == [Odd] * 3
+
+
+async def test_draining_waits_for_what_is_in_flight_and_what_waits_behind_it() -> None:
+    commits, wire = await slow_store()
+    await commits.drain()
+    wire.gate.clear()
+    first = commits.submit(event(0))
+    await wire.arrived.wait()
+    second = commits.submit(event(1))
+    draining = asyncio.create_task(commits.drain())
+    await turns()
+    assert not draining.done()
+    wire.gate.set()
+    await draining
+    assert first.done()  # type: ignore[union-attr]
+    assert second.done()  # type: ignore[union-attr]
+
+
+async def test_a_claim_travels_with_every_round_trip() -> None:
+    commits, wire = await slow_store()
+    claimed: list[str] = []
+
+    def accept(claims: Sequence[Claim]) -> None:
+        claimed.extend(claim.record.instance for claim in claims)
+
+    commits.claimant, commits.on_claims = wish, accept
+    await asyncio.gather(*(outcome_of(commits.submit(event(n))) for n in range(3)))
+    assert claimed == ["queue:q:0", "queue:q:1", "queue:q:2"]
+    assert len(wire.trips) == 1
+
+
+async def test_a_claim_needs_no_transition_and_tells_how_many_came() -> None:
+    commits, wire = await slow_store()
+    await outcome_of(commits.submit(event(0)))
+    commits.claimant = wish
+    assert await commits.claim() == 1
+    assert await commits.claim() == 0
+    assert instances(wire) == [["0"], [], []]
+
+
+async def test_a_claim_returns_behind_the_round_trips_that_left_before_it() -> None:
+    commits, wire = await slow_store()
+    wire.gate.clear()
+    first = commits.submit(event(0))
+    await wire.arrived.wait()
+    nothing = asyncio.create_task(commits.claim())
+    await turns()
+    assert not nothing.done()
+    wire.gate.set()
+    assert await nothing == 0
+    assert first.done()  # type: ignore[union-attr]
+    assert len(wire.trips) == 1, "nothing to commit and nothing wanted is no round trip"
+
+
+async def test_a_failing_batch_fails_those_who_wait_for_its_claim() -> None:
+    commits, wire = await slow_store()
+    wire.failures.append(StorageError("gone"))
+    commits.claimant = wish
+    with pytest.raises(StorageError):
+        await commits.claim()
+
+
+async def test_when_the_loop_closes_nobody_is_left_waiting() -> None:
+    commits, wire = await slow_store()
+    wire.gate.clear()
+    left = commits.submit(event(0))
+    await wire.arrived.wait()
+    stayed = commits.submit(event(1))
+    asking = asyncio.create_task(commits.claim())
+    await turns()
+    assert commits._sender is not None
+    commits._sender.cancel()
+    raised = await asyncio.gather(outcome_of(left), outcome_of(stayed), asking, return_exceptions=True)
+    assert [error.outcome for error in raised if isinstance(error, StorageError)] == [
+        "unknown",
+        "not_applied",
+        "not_applied",
+    ]
+    await commits.drain()
+    wire.gate.set()
+    assert (await outcome_of(commits.submit(event(2)))).verdict == "applied"
+
+
+async def test_a_store_that_answers_at_once_is_not_waited_for() -> None:
+    commits = GroupCommit((await Fleet().open()).store)
+    claimed: list[str] = []
+    commits.claimant = wish
+    commits.on_claims = lambda claims: claimed.extend(claim.record.instance for claim in claims)
+    outcome = commits.submit(event(0))
+    assert isinstance(outcome, Outcome)
+    assert claimed == ["queue:q:0"]
+    assert await commits.claim() == 0
+    await commits.drain()
