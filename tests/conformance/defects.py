@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec.structs import replace
@@ -284,7 +284,7 @@ MODEL = {
     "does not tell of cancellations": tell(cancels=()),
 }
 
-DEFECTS: dict[str, dict[str, Broken]] = {
+DEFECTS: dict[str, Mapping[str, Broken]] = {
     "atomicity": ATOMICITY,
     "guards": GUARDS,
     "ordering": ORDERING,

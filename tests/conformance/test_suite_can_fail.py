@@ -1,4 +1,4 @@
-"""A suite that cannot fail proves nothing: every property notices its defects, every case can fail, the sound passes."""
+"""A suite that cannot fail proves nothing: every property notices its defects, and every case can fail."""
 
 from __future__ import annotations
 
@@ -51,15 +51,6 @@ def test_every_case_can_fail(property: str):
     idle = [name for name, _ in conformance.cases(property) if name not in noticed]
 
     assert not idle, f"no defect makes these cases fail: {idle}"
-
-
-@pytest.mark.parametrize("property", conformance.PROPERTIES)
-def test_a_defect_is_noticed_by_some_cases_only(property: str):
-    """A backend that fails everything would prove nothing about a single case."""
-    names = {name for name, _ in conformance.cases(property)}
-    total = [defect for defect, cases in broken_promises(property).items() if cases == names and len(names) > 1]
-
-    assert not total, f"too broken to tell one case from another: {total}"
 
 
 def test_a_failure_says_which_promise_is_broken_and_how():

@@ -178,8 +178,10 @@ class Fleet:
         return self.process(definition, options=WorkerOptions(max_instances=0)).client(definition)
 
     def pass_time(self, ms: int) -> None:
-        """Also wakes whoever sleeps, as its timer would."""
         self.clock.ms += ms
+
+    def wake(self) -> None:
+        """The timers of those who sleep are over."""
         self.store._wake.set()
 
     async def record(self, instance: str) -> Record:

@@ -69,6 +69,7 @@ async def test_a_process_that_was_suspended_goes_on_with_what_it_runs() -> None:
     # A laptop sleeps: no beat, and on waking the next round trip comes before the next beat.
     fleet.pass_time(10 * LEASE)
     await process.client(queue).enqueue_many([f"after-{n}" for n in range(4)])
+    fleet.wake()
     await handler.until(lambda: handler.running == 2)
     assert not ownership.lost
     handler.gate.set()

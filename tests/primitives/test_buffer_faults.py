@@ -11,6 +11,7 @@ import pytest
 from durable_primitives.kernel.record import Snapshot
 from durable_primitives.primitives.buffer import Buffer, BufferDefinition, BufferExecuteContext
 from durable_primitives.retry import Backoff, RetryPolicy
+from durable_primitives.signals import DeadLetter
 from tests.primitives.driver import Driver
 
 SECOND, MINUTE, HOUR = 1000, 60_000, 3_600_000
@@ -128,6 +129,66 @@ async def test_no_step_is_the_wrong_one_to_fail_at(fault: Fault, folds: bool) ->
 
 
 # Between a look and its commit.
+
+
+async def begin_with_others(driver: Driver, events: int) -> None:
+    """Run what is due; another process adds events right before the first commit of the owner."""
+    client, submit, late = driver.client(driver.definitions[0]), driver.engine.commits.submit, range(events)
+
+    def others_first(transition: Any) -> Any:
+        nonlocal late
+        if late and transition.guard is not None:
+            names, late = [f"late {number}" for number in late], range(0)
+            adding = client.add_many("a", names)
+            with pytest.raises(StopIteration):
+                adding.send(None)
+        return submit(transition)
+
+    driver.engine.commits.submit = others_first  # type: ignore[method-assign]
+    await driver.run_due()
+
+
+async def test_a_batch_is_not_sealed_before_its_time_because_the_one_before_it_was_filled() -> None:
+    states: list[list[str]] = []
+
+    async def execute(ctx: BufferExecuteContext[list[str]]) -> None:
+        states.append([ctx.flush_reason, *ctx.state])
+
+    definition = Buffer.make("b", event_schema=str, max_events=3, flush_after="1 minute", execute=execute)
+    driver = await Driver(definition).open()
+    await driver.client(definition).add_many("a", ["1", "2"])
+    driver.runtime.ms += MINUTE
+    await begin_with_others(driver, 2)
+
+    assert states == [["max_events", "1", "2", "late 0"]]
+    await driver.advance(MINUTE)
+    assert states[1:] == [["flush_after", "late 1"]]
+
+
+async def test_a_batch_that_is_filled_while_its_owner_goes_to_rest_is_not_forgotten() -> None:
+    states: list[list[str]] = []
+
+    async def execute(ctx: BufferExecuteContext[list[str]]) -> None:
+        states.append(ctx.state)
+        if len(states) == 1:
+            raise DeadLetter
+
+    definition = Buffer.make("b", event_schema=str, max_events=2, execute=execute)
+    driver = await Driver(definition).open()
+    client = driver.client(definition)
+    await client.add_many("a", ["1", "2"])
+    await driver.run_due()
+    (letter,) = (await client.dead_letters.list()).items
+    driver.restart()
+    driver.worker._stopping = True
+    client = driver.client(definition)
+    await client.dead_letters.redrive(letter.flush_id)
+    await client.dead_letters.discard(letter.flush_id)
+    driver.restart()
+    # The owner is woken for nothing.
+    await begin_with_others(driver, 2)
+
+    assert states == [["1", "2"], ["late 0", "late 1"]]
 
 
 async def overtaken(events: int, *, folds: bool = False) -> tuple[Driver, Any, list[list[str]]]:

@@ -22,7 +22,7 @@ from durable_primitives.events import (
     InstanceParked,
     InstanceRecovered,
 )
-from durable_primitives.kernel.transition import Put, Transition
+from durable_primitives.kernel.transition import ClaimRequest, Put, Transition
 from durable_primitives.primitives.buffer import (
     Buffer,
     BufferDeadLetterContext,
@@ -30,6 +30,7 @@ from durable_primitives.primitives.buffer import (
     BufferExecuteContext,
     Reduce,
 )
+from durable_primitives.primitives.buffer.stored import read
 from durable_primitives.primitives.queue import Queue
 from durable_primitives.retry import Backoff, RetryPolicy
 from durable_primitives.signals import Cancel, DeadLetter, Retry, Snooze
@@ -149,6 +150,36 @@ async def test_a_batch_that_was_flushed_leaves_nothing_but_its_receipts() -> Non
     await driver.advance(DAY)
     assert await driver.backend.sweep(driver.now, 100) == 4
     assert await driver.backend.scan("", "", 10) == []
+
+
+async def test_what_sealed_a_batch_is_forgotten_with_it() -> None:
+    driver, client = await start(Handler())
+    for _ in range(3):
+        await client.add("a", "1")
+        await client.flush("a")
+        await driver.run_due()
+    record = (await driver.backend.load("buffer:b:a")).record
+
+    assert record is not None
+    assert read(record).reasons == {}
+
+
+async def test_a_batch_costs_two_commits() -> None:
+    driver, client = await start(Handler(), max_events=None)
+    submit, commits = driver.engine.commits.submit, list[Transition]()
+
+    def counted(transition: Transition) -> Any:
+        if transition.guard is not None and transition.guard.token is not None:
+            commits.append(transition)
+        return submit(transition)
+
+    driver.engine.commits.submit = counted  # type: ignore[method-assign]
+    for number in range(10):
+        await client.add("a", str(number))
+        await client.flush("a")
+    await driver.run_due()
+
+    assert len(commits) == 20
 
 
 async def test_a_flush_id_is_not_given_again_after_the_instance_was_purged() -> None:
@@ -466,6 +497,7 @@ async def test_dead_letters_are_listed_page_by_page_in_the_order_of_their_batche
             break
     assert seen == ["4", "5", "1", "2", "3"]
     assert [letter.state for letter in (await client.dead_letters.list("b", limit=2)).items] == [["1"], ["2"]]
+    assert [letter.id for letter in (await client.dead_letters.list(limit=3)).items] == ["a", "a", "b"]
     first = (await client.dead_letters.list("b", limit=2)).cursor
     assert [letter.state for letter in (await client.dead_letters.list("b", limit=2, cursor=first)).items] == [["3"]]
 
@@ -515,6 +547,9 @@ async def test_on_dead_letter_is_told_once_the_batch_is_safe() -> None:
     told: list[tuple[Any, BaseException, BufferDeadLetterContext, int]] = []
 
     async def hook(state: Any, error: BaseException, ctx: BufferDeadLetterContext) -> None:
+        record = (await driver.backend.load(ctx.instance_id)).record
+        assert record is not None
+        assert record.owner is not None
         told.append((state, error, ctx, len((await client.dead_letters.list()).items)))
         raise RuntimeError("the pager is down")
 
@@ -633,6 +668,33 @@ async def test_a_draining_worker_finishes_its_batch_and_leaves_the_next_to_other
     assert [ctx.state for ctx in gate.calls] == [["0", "1", "2"], ["3", "4", "5"]]
 
 
+async def test_a_worker_that_stops_before_it_began_gives_the_instance_back() -> None:
+    handler = Handler()
+    driver, client = await start(handler)
+    driver.worker.start()
+    await client.add_many("a", ["1", "2", "3"])
+    await driver.worker.stop()
+    assert (handler.calls, await driver.backend.next_due()) == ([], driver.now)
+
+    driver.restart()
+    await driver.run_due()
+    assert handler.states == [["1", "2", "3"]]
+
+
+async def test_claims_that_were_lost_before_a_batch_began_are_not_held_against_it() -> None:
+    handler = Handler()
+    driver, client = await start(handler, flush_after="1 minute")
+    await client.add("a", "1")
+    driver.runtime.ms += MINUTE
+    for number in range(7):
+        driver.backend.commit_now((), ClaimRequest(owner=f"w{number}", at=driver.now, lease_ms=1000, limit=1, take=0))
+        driver.runtime.ms += SECOND
+    await driver.run_due()
+
+    assert handler.states == [["1"]]
+    assert (await client.dead_letters.list()).items == ()
+
+
 async def test_events_that_no_longer_decode_are_kept_and_hold_nothing_back() -> None:
     told: list[Any] = []
 
@@ -745,10 +807,12 @@ async def test_an_instance_without_its_definition_keeps_everything_until_it_is_b
     driver.restart(Buffer.make("other", event_schema=str, max_events=2, execute=Handler()))
     await driver.advance(MINUTE)
     driver.restart()
-    assert (await client.status("a")).status == "orphaned"
+    client = driver.client(driver.definitions[0])
     assert (await client.flush("a")).flushed
-    await driver.advance(5 * MINUTE)
-
+    assert (await client.status("a")).status == "orphaned"
+    await driver.advance(5 * MINUTE - 1)
+    assert handler.states == []
+    await driver.advance(1)
     assert handler.states == [["1", "2"]]
 
 

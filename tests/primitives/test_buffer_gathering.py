@@ -376,6 +376,7 @@ async def test_clear_drops_the_open_batch_and_says_how_many_events_it_held() -> 
 
     assert (result.cleared, result.discarded_events, result.instance_id) == (True, 2, "buffer:b:a")
     assert (await client.status("a")).status == "idle"
+    assert await driver.backend.next_due() is None
     assert (await client.add("a", "one", event_id="e1")).duplicate
     await driver.advance(DAY)
     assert flushes.states == []

@@ -20,6 +20,7 @@ from durable_primitives.kernel.record import (
     Item,
     Receipt,
     Record,
+    Settlement,
 )
 from durable_primitives.kernel.transition import (
     FLUSH_DUE,
@@ -48,12 +49,17 @@ class Shelf(Protocol):
         """Delete the items, receipts and dead letters of the instance."""
 
     def receipt(self, record: Record, id: str) -> Receipt | None: ...
-    def keep_receipt(self, record: Record, receipt: Receipt) -> None:
-        """Insert it, or replace the one with its id."""
+    def remember(self, record: Record, id: str) -> None:
+        """Keep a live receipt, of the open segment, for an id that has no item."""
 
-    def add_item(self, record: Record, item: Item) -> None: ...
-    def drop_item(self, record: Record, item: Item) -> None:
-        """Delete by (`due`, `rank`, `seq`)."""
+    def accept(self, record: Record, new: NewItem, at: int, rank: int, seq: int, position: int) -> None:
+        """Add a new event to the open segment: its item and, if it has an id, its live receipt."""
+
+    def settle(self, record: Record, item: Item, settlement: Settlement, expires_at: int) -> None:
+        """Delete an item, found by (`due`, `rank`, `seq`), and settle its receipt."""
+
+    def move(self, record: Record, item: Item, moved: Item) -> None:
+        """Replace an item; its receipt follows the due time."""
 
     def find_item(self, record: Record, due: int, rank: int, seq: int) -> Item | None: ...
     def lane_rank(self, record: Record, lane: str) -> int | None:
@@ -72,12 +78,15 @@ class Shelf(Protocol):
     def item_due(self, record: Record, after: int) -> int | None:
         """The earliest `due` later than `after` (and before `NEVER`) among the items."""
 
-    def retire(self, record: Record, segment: int) -> tuple[int, list[Receipt]]:
-        """Delete the items of the segments up to `segment`: how many, and their live receipts (item or not)."""
+    def retire(self, record: Record, segment: int, settlement: Settlement, expires_at: int) -> int:
+        """Delete the items of the segments up to `segment`, settle their live receipts; how many items went."""
         ...
 
-    def clear(self, record: Record, segment: int) -> tuple[int, list[Receipt]]:
-        """Delete the items from `segment` on that are not in `record.taken`: how many, and their live receipts."""
+    def clear(self, record: Record, segment: int, expires_at: int) -> int:
+        """Delete the items from `segment` on that are not in `record.taken`, settle their live receipts as cleared.
+
+        Returns how many items went.
+        """
         ...
 
     def letter(self, record: Record, id: str) -> DeadLetter | None: ...
@@ -111,8 +120,9 @@ def _refusal(transition: Transition, record: Record | None, shelf: Shelf) -> Ver
                 return "full"
         if guard.room is not None and record is None and len(transition.append) > guard.room:
             return "full"
-    if record is not None and any(shelf.receipt(record, id) is not None for id in transition.remember):
-        return "duplicate"
+    if transition.remember and record is not None:
+        known = any(shelf.receipt(record, id) is not None for id in transition.remember)
+        return "duplicate" if known else None
     return None
 
 
@@ -225,7 +235,7 @@ class _Change:
 
     def remember(self) -> None:
         for id in self.t.remember:
-            self.shelf.keep_receipt(self.record, Receipt(id, 0, 0, segment=self.record.segment))
+            self.shelf.remember(self.record, id)
 
     # What the owner says about the items in its hands.
 
@@ -249,35 +259,22 @@ class _Change:
                 error=change.error,
                 blocks=change.blocks,
             )
-            self.move(change.item, moved)
+            shelf.move(record, change.item, moved)
             self.arm(change.due)
             left.add(change.item.seq)
         for item in t.mark:
-            self.move(item, item)
+            shelf.move(record, item, item)
         if left:
             record.taken = tuple(seq for seq in record.taken if seq not in left)
             if record.cancels:
                 record.cancels = tuple(seq for seq in record.cancels if seq not in left)
 
-    def settle(self, item: Item, settlement: str, expires_at: int) -> None:
-        record, shelf = self.record, self.shelf
-        shelf.drop_item(record, item)
+    def settle(self, item: Item, settlement: Settlement, expires_at: int) -> None:
+        record = self.record
+        self.shelf.settle(record, item, settlement, expires_at)
         record.count -= 1
         if settlement == "done":
             record.finished += 1
-        if item.id is not None:
-            receipt = shelf.receipt(record, item.id)
-            if receipt is not None:
-                shelf.keep_receipt(record, structs.replace(receipt, settlement=settlement, expires_at=expires_at))
-
-    def move(self, item: Item, moved: Item) -> None:
-        record, shelf = self.record, self.shelf
-        shelf.drop_item(record, item)
-        shelf.add_item(record, moved)
-        if item.id is not None and item.due != moved.due:
-            receipt = shelf.receipt(record, item.id)
-            if receipt is not None:
-                shelf.keep_receipt(record, structs.replace(receipt, due=moved.due))
 
     # Rare words.
 
@@ -288,21 +285,15 @@ class _Change:
         for id in t.discard:
             self.cleared += self.shelf.drop_letter(self.record, id)
         if t.retire is not None:
-            count, receipts = self.shelf.retire(self.record, t.retire.segment)
-            self.record.count -= count
-            self.expire(receipts, t.retire.settlement, t.retire.expires_at)
+            retire = t.retire
+            self.record.count -= self.shelf.retire(self.record, retire.segment, retire.settlement, retire.expires_at)
         if t.clear is not None:
-            count, receipts = self.shelf.clear(self.record, t.clear.segment)
+            count = self.shelf.clear(self.record, t.clear.segment, t.clear.expires_at)
             self.record.count -= count
             self.cleared += count
             self.record.segment_count = 0
-            self.expire(receipts, "cleared", t.clear.expires_at)
         for id in t.cancel:
             self.cancelled.append(self.cancel(id))
-
-    def expire(self, receipts: list[Receipt], settlement: str, expires_at: int) -> None:
-        for receipt in receipts:
-            self.shelf.keep_receipt(self.record, structs.replace(receipt, settlement=settlement, expires_at=expires_at))
 
     def redrive(self, id: str) -> None:
         record, shelf = self.record, self.shelf
@@ -310,7 +301,8 @@ class _Change:
         if letter is None:
             return
         shelf.drop_letter(record, id)
-        self.add(NewItem(id, letter.payload, letter.lane, 0, letter.rank), at=letter.at)
+        self.add(NewItem(id, letter.payload, letter.lane, 0, letter.rank), letter.at)
+        self.arm(0)
         self.cleared += 1
 
     def cancel(self, id: str) -> CancelAnswer:
@@ -336,6 +328,7 @@ class _Change:
         t, record, shelf = self.t, self.record, self.shelf
         batching = t.batching
         room = t.guard.room if t.guard is not None and t.on_full == "drop_oldest" else None
+        earliest = NEVER
         for new in t.append:
             if new.id is not None and not new.fresh:
                 known = shelf.receipt(record, new.id)
@@ -345,6 +338,7 @@ class _Change:
             if room is not None and record.count >= room:
                 self.drop_oldest()
             self.add(new, t.at)
+            earliest = min(earliest, new.due)
             record.segment_count += 1
             record.segment_last_at = t.at
             if record.segment_count == 1:
@@ -354,24 +348,17 @@ class _Change:
             self.accepted.append(Accepted(record.sequence, record.count, record.segment, record.segment_count, False))
             if batching is not None and batching.max_items is not None and record.segment_count >= batching.max_items:
                 self.seal()
+        self.arm(earliest)
 
     def add(self, new: NewItem, at: int) -> None:
-        record, shelf = self.record, self.shelf
-        rank = new.rank
+        record, rank = self.record, new.rank
         if rank and new.lane is not None:
             # A priority never breaks the order of a lane: an item takes at least the rank of those before it.
-            before = shelf.lane_rank(record, new.lane)
+            before = self.shelf.lane_rank(record, new.lane)
             rank = rank if before is None else max(rank, before)
         record.sequence += 1
         record.count += 1
-        seq = record.sequence
-        shelf.add_item(
-            record,
-            Item(seq, new.id, new.payload, at, new.lane, new.due, rank, record.segment, blocks=new.blocks),
-        )
-        if new.id is not None:
-            shelf.keep_receipt(record, Receipt(new.id, seq, record.count, new.due, rank, record.segment))
-        self.arm(new.due)
+        self.shelf.accept(record, new, at, rank, record.sequence, record.count)
 
     def drop_oldest(self) -> None:
         for item in self.shelf.take(self.record, NEVER - 1, 1):

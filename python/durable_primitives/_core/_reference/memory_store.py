@@ -6,10 +6,12 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from msgspec import structs
+
 from durable_primitives._core._reference.alarm_heap import AlarmHeap
 from durable_primitives.kernel.apply import apply, claim, renew
-from durable_primitives.kernel.record import NEVER, DeadLetter, Item, Receipt, Record, Snapshot, Tally
-from durable_primitives.kernel.transition import Claim, ClaimRequest, LeaseRef, Outcome, Renewal, Transition
+from durable_primitives.kernel.record import NEVER, DeadLetter, Item, Receipt, Record, Settlement, Snapshot, Tally
+from durable_primitives.kernel.transition import Claim, ClaimRequest, LeaseRef, NewItem, Outcome, Renewal, Transition
 
 _Place = tuple[int, int, int]
 _Row = TypeVar("_Row")
@@ -161,27 +163,28 @@ class _MemoryShelf:
     def receipt(self, record: Record, id: str) -> Receipt | None:
         return self._rows[record.instance].receipts.get(id)
 
-    def keep_receipt(self, record: Record, receipt: Receipt) -> None:
-        self._rows[record.instance].receipts[receipt.id] = receipt
+    def remember(self, record: Record, id: str) -> None:
+        self._rows[record.instance].receipts[id] = Receipt(id, 0, 0, segment=record.segment)
 
-    def add_item(self, record: Record, item: Item) -> None:
+    def accept(self, record: Record, new: NewItem, at: int, rank: int, seq: int, position: int) -> None:
         rows = self._rows[record.instance]
-        place = (item.due, item.rank, item.seq)
-        rows.items[place] = item
-        insort(rows.order, place)
-        if item.lane is not None:
-            insort(rows.lanes.setdefault(item.lane, []), (item.seq, place))
+        item = Item(seq, new.id, new.payload, at, new.lane, new.due, rank, record.segment, blocks=new.blocks)
+        _add_item(rows, item)
+        if new.id is not None:
+            rows.receipts[new.id] = Receipt(new.id, seq, position, new.due, rank, record.segment)
 
-    def drop_item(self, record: Record, item: Item) -> None:
+    def settle(self, record: Record, item: Item, settlement: Settlement, expires_at: int) -> None:
         rows = self._rows[record.instance]
-        place = (item.due, item.rank, item.seq)
-        del rows.items[place]
-        del rows.order[bisect_left(rows.order, place)]
-        if item.lane is not None:
-            lane = rows.lanes[item.lane]
-            lane.remove((item.seq, place))
-            if not lane:
-                del rows.lanes[item.lane]
+        _drop_item(rows, item)
+        if item.id is not None and (receipt := rows.receipts.get(item.id)) is not None:
+            rows.receipts[item.id] = structs.replace(receipt, settlement=settlement, expires_at=expires_at)
+
+    def move(self, record: Record, item: Item, moved: Item) -> None:
+        rows = self._rows[record.instance]
+        _drop_item(rows, item)
+        _add_item(rows, moved)
+        if item.id is not None and (receipt := rows.receipts.get(item.id)) is not None:
+            rows.receipts[item.id] = structs.replace(receipt, due=moved.due)
 
     def find_item(self, record: Record, due: int, rank: int, seq: int) -> Item | None:
         return self._rows[record.instance].items.get((due, rank, seq))
@@ -209,21 +212,15 @@ class _MemoryShelf:
                 found.append(item)
         return found
 
-    def retire(self, record: Record, segment: int) -> tuple[int, list[Receipt]]:
+    def retire(self, record: Record, segment: int, settlement: Settlement, expires_at: int) -> int:
         rows = self._rows[record.instance]
-        old = [item for item in rows.items.values() if item.segment <= segment]
-        for item in old:
-            self.drop_item(record, item)
-        return len(old), [r for r in rows.receipts.values() if r.expires_at is None and r.segment <= segment]
+        _expire(rows, lambda part: part.segment <= segment, settlement, expires_at)
+        return _drop_items(rows, lambda part: part.segment <= segment)
 
-    def clear(self, record: Record, segment: int) -> tuple[int, list[Receipt]]:
-        rows = self._rows[record.instance]
-        taken = set(record.taken)
-        free = [item for item in rows.items.values() if item.segment >= segment and item.seq not in taken]
-        for item in free:
-            self.drop_item(record, item)
-        receipts = rows.receipts.values()
-        return len(free), [r for r in receipts if r.expires_at is None and r.segment >= segment and r.seq not in taken]
+    def clear(self, record: Record, segment: int, expires_at: int) -> int:
+        rows, taken = self._rows[record.instance], set(record.taken)
+        _expire(rows, lambda part: part.segment >= segment and part.seq not in taken, "cleared", expires_at)
+        return _drop_items(rows, lambda part: part.segment >= segment and part.seq not in taken)
 
     def letter(self, record: Record, id: str) -> DeadLetter | None:
         return self._rows[record.instance].letters.get(id)
@@ -233,6 +230,38 @@ class _MemoryShelf:
 
     def drop_letter(self, record: Record, id: str) -> bool:
         return self._rows[record.instance].letters.pop(id, None) is not None
+
+
+def _add_item(rows: _Rows, item: Item) -> None:
+    place = (item.due, item.rank, item.seq)
+    rows.items[place] = item
+    insort(rows.order, place)
+    if item.lane is not None:
+        insort(rows.lanes.setdefault(item.lane, []), (item.seq, place))
+
+
+def _drop_item(rows: _Rows, item: Item) -> None:
+    place = (item.due, item.rank, item.seq)
+    del rows.items[place]
+    del rows.order[bisect_left(rows.order, place)]
+    if item.lane is not None:
+        lane = rows.lanes[item.lane]
+        lane.remove((item.seq, place))
+        if not lane:
+            del rows.lanes[item.lane]
+
+
+def _drop_items(rows: _Rows, leaves: Callable[[Item], bool]) -> int:
+    items = [item for item in rows.items.values() if leaves(item)]
+    for item in items:
+        _drop_item(rows, item)
+    return len(items)
+
+
+def _expire(rows: _Rows, leaves: Callable[[Receipt], bool], settlement: Settlement, expires_at: int) -> None:
+    for id, receipt in rows.receipts.items():
+        if receipt.expires_at is None and leaves(receipt):
+            rows.receipts[id] = structs.replace(receipt, settlement=settlement, expires_at=expires_at)
 
 
 def _is_held_back(rows: _Rows, item: Item, taken: set[int]) -> bool:

@@ -54,7 +54,7 @@ class Reader:
     def scan(self, prefix: str, after: str, limit: int) -> list[Record]:
         with self._moment() as connection:
             bounds = (self._namespace, after, prefix, _after_prefix(prefix), limit)
-            return [record_of(row) for _, _, *row in connection.execute(sql("scan_instances"), bounds)]
+            return [record_of(row) for row in connection.execute(sql("scan_instances"), bounds)]
 
     def tally(self, instance: str, now: int) -> Tally:
         with self._moment() as connection:
@@ -73,7 +73,7 @@ class Reader:
 
     def _find(self, connection: Connection, instance: str) -> tuple[int | None, Record | None]:
         row = connection.execute(sql("find_instance"), (self._namespace, instance)).fetchone()
-        return (None, None) if row is None else (row[0], record_of(row[2:]))
+        return (None, None) if row is None else (row[24], record_of(row))
 
     @contextmanager
     def _moment(self) -> Generator[Connection]:

@@ -53,9 +53,8 @@ def record_of(row: Row) -> Record:
 
 
 def record_row(record: Record) -> Row:
-    """The columns of a record, in the order of its fields."""
+    """The columns of a record in the order of its fields, from status on and without `purge_at`."""
     return (
-        record.instance,
         record.status,
         record.data,
         record.version,
@@ -63,7 +62,6 @@ def record_row(record: Record) -> Row:
         int(record.held),
         _encode(record.dues).decode(),
         record.linger_ms,
-        record.purge_at,
         record.token,
         record.owner,
         record.lease_until,
@@ -87,20 +85,9 @@ def items_of(rows: Iterable[Row]) -> list[Item]:
     return [Item(*row[:11], blocks=row[11] == 1) for row in rows]
 
 
-def item_row(ik: int, item: Item) -> Row:
-    """The parameters of ``insert_items``."""
-    *values, blocks = structs.astuple(item)
-    return (ik, *values, int(blocks))
-
-
 def receipts_of(rows: Iterable[Row]) -> dict[str, Receipt]:
     """Receipts by id."""
     return {row[0]: Receipt(*row) for row in rows}
-
-
-def receipt_row(ik: int, receipt: Receipt) -> Row:
-    """The parameters of ``put_receipts``."""
-    return (ik, *structs.astuple(receipt))
 
 
 def letters_of(rows: Iterable[Row]) -> list[DeadLetter]:

@@ -10,20 +10,19 @@ from collections.abc import Iterable, Sequence
 from sqlite3 import Connection
 
 from durable_primitives.backends.sqlite.rows import (
-    item_row,
+    Row,
     items_of,
     json_array,
     letter_row,
     letters_of,
-    receipt_row,
     record_of,
     record_row,
 )
 from durable_primitives.backends.sqlite.statements import insert_rows, sql
-from durable_primitives.backends.sqlite.working import UNREAD, Working
+from durable_primitives.backends.sqlite.working import Working
 from durable_primitives.errors import StorageCorruptedError
-from durable_primitives.kernel.record import NEVER, DeadLetter, Item, Receipt, Record
-from durable_primitives.kernel.transition import ClaimRequest, Transition
+from durable_primitives.kernel.record import NEVER, DeadLetter, Item, Receipt, Record, Settlement
+from durable_primitives.kernel.transition import ClaimRequest, NewItem, Transition
 
 
 class SQLiteShelf:
@@ -47,26 +46,27 @@ class SQLiteShelf:
             working = self._working.get(t.instance)
             if working is None:
                 continue
-            ids = {*t.remember, *t.cancel}
             for new in t.append:
-                if new.id is not None and not new.fresh:
-                    ids.add(new.id)
-                if new.lane is not None and new.rank:
+                if not new.fresh and new.id is not None:
+                    receipts.append((working.ik, new.id))
+                if new.rank and new.lane is not None:
                     lanes.add((working.ik, new.lane))
-            for id in ids:
-                working.known[id] = None
-                receipts.append((working.ik, id))
-        if receipts or lanes:
+            if t.remember or t.cancel:
+                receipts += [(working.ik, id) for id in (*t.remember, *t.cancel)]
+        if receipts:
             self._load_receipts(receipts)
+        if lanes:
             self._load_lane_ranks(lanes)
 
     def load_records(self, instances: Iterable[str]) -> None:
         """Read the records that exist."""
-        for ik, alarm, *row in self._execute(sql("load_instances"), (self._namespace, json_array(instances))):
-            self._working[row[0]] = Working(ik, record_of(row), alarm, stored=True)
+        for row in self._execute(sql("load_instances"), (self._namespace, json_array(instances))):
+            self._working[row[0]] = _working_of(row)
 
-    def _load_receipts(self, wanted: Iterable[tuple[int, str]]) -> None:
+    def _load_receipts(self, wanted: Sequence[tuple[int, str]]) -> None:
         by_key = {working.ik: working for working in self._working.values()}
+        for ik, id in wanted:
+            by_key[ik].known[id] = None
         for ik, *row in self._execute(sql("load_receipts"), (json_array(wanted),)):
             by_key[ik].known[row[0]] = Receipt(*row)
 
@@ -103,9 +103,9 @@ class SQLiteShelf:
         due = [w for w in self._working.values() if (alarm := w.record.alarm) is not None and alarm <= now]
         # Of the stored ones, those in `_working` may no longer be what they were: as many more are read.
         limit = request.limit + len(self._working)
-        for ik, alarm, *row in self._execute(sql("load_due_instances"), (self._namespace, now, limit)):
+        for row in self._execute(sql("load_due_instances"), (self._namespace, now, limit)):
             if row[0] not in self._working:
-                due.append(Working(ik, record_of(row), alarm, stored=True))
+                due.append(_working_of(row))
         due.sort(key=lambda w: (w.record.alarm or 0, w.ik))
         chosen = due[: request.limit]
         self._working.update((w.record.instance, w) for w in chosen)
@@ -125,13 +125,17 @@ class SQLiteShelf:
         return nearer
 
     def _store_record(self, working: Working, alarm: int | None) -> None:
-        row = record_row(working.record)
-        if working.stored_as == working.ik:
-            self._execute(sql("update_instance"), (alarm, *row, working.ik))
-            return
-        if working.stored_as is not None:
-            self._execute(sql("delete_instance"), (working.stored_as,))
-        self._execute(sql("insert_instance"), (working.ik, self._namespace, alarm, *row))
+        key, record = working.ik, working.record
+        row = record_row(record)
+        if working.stored_as != key:
+            if working.stored_as is not None:
+                self._execute(sql("delete_instance"), (working.stored_as,))
+            head = (key, self._namespace, record.instance, alarm, record.purge_at)
+            self._execute(sql("insert_instance"), (*head, *row))
+        elif (alarm, record.purge_at) == (working.alarm, working.purge_at):
+            self._execute(sql("update_instance"), (*row, key))
+        else:
+            self._execute(sql("reschedule_instance"), (alarm, record.purge_at, *row, key))
 
     def _new_key(self) -> int:
         if self._last_key is None:
@@ -142,17 +146,18 @@ class SQLiteShelf:
 
     # Items.
 
-    def add_item(self, record: Record, item: Item) -> None:
-        self._working[record.instance].add_item(item)
+    def accept(self, record: Record, new: NewItem, at: int, rank: int, seq: int, position: int) -> None:
+        self._working[record.instance].accept(new, at, rank, seq, position)
 
-    def drop_item(self, record: Record, item: Item) -> None:
-        self._working[record.instance].drop_item(item)
+    def settle(self, record: Record, item: Item, settlement: Settlement, expires_at: int) -> None:
+        self._working[record.instance].settle(item, settlement, expires_at)
+
+    def move(self, record: Record, item: Item, moved: Item) -> None:
+        self._working[record.instance].move(item, moved)
 
     def find_item(self, record: Record, due: int, rank: int, seq: int) -> Item | None:
-        working = self._working[record.instance]
-        if working.bare or seq in working.gone or seq in working.fresh or seq in working.moved:
-            return working.find_item(due, rank, seq)
-        found = items_of(self._execute(sql("find_item"), (working.ik, due, rank, seq)))
+        self.flush_items()
+        found = items_of(self._execute(sql("find_item"), (self._working[record.instance].ik, due, rank, seq)))
         return found[0] if found else None
 
     def lane_rank(self, record: Record, lane: str) -> int | None:
@@ -177,49 +182,52 @@ class SQLiteShelf:
 
     def _away(self, working: Working, taken: Sequence[int] = ()) -> str:
         """Make the items of an instance fit for a query: which of the stored ones it is to leave out."""
-        if working.fresh or working.moved:
+        if working.arrivals or working.moved:
             self.flush_items()
         return json_array([*taken, *working.gone])
 
     # Segments.
 
-    def retire(self, record: Record, segment: int) -> tuple[int, list[Receipt]]:
-        return self._empty(self._working[record.instance], 0, segment, ())
+    def retire(self, record: Record, segment: int, settlement: Settlement, expires_at: int) -> int:
+        return self._empty(self._working[record.instance], (0, segment), (), settlement, expires_at)
 
-    def clear(self, record: Record, segment: int) -> tuple[int, list[Receipt]]:
-        return self._empty(self._working[record.instance], segment, NEVER, record.taken)
+    def clear(self, record: Record, segment: int, expires_at: int) -> int:
+        return self._empty(self._working[record.instance], (segment, NEVER), record.taken, "cleared", expires_at)
 
-    def _empty(self, working: Working, first: int, last: int, taken: Sequence[int]) -> tuple[int, list[Receipt]]:
-        """Delete the items of some segments but those that are taken; returns their number and their live receipts."""
+    def _empty(
+        self,
+        working: Working,
+        segments: tuple[int, int],
+        taken: Sequence[int],
+        settlement: Settlement,
+        expires_at: int,
+    ) -> int:
+        """Delete the items of some segments but those that are taken, and settle their receipts; how many items."""
         self.flush()
-        key, away = working.ik, json_array(taken)
+        (first, last), key, away = segments, working.ik, json_array(taken)
         ids = [row[0] for row in self._execute(sql("list_batched_receipts"), (key, first, last, away))]
-        if first <= 0 <= last:
-            ids += [row[0] for row in self._execute(sql("list_loose_receipts"), (key, away))]
         count = self._execute(sql("delete_batched_items"), (key, first, last, away)).rowcount
         if first <= 0 <= last:
+            ids += [row[0] for row in self._execute(sql("list_loose_receipts"), (key, away))]
             count += self._execute(sql("delete_loose_items"), (key, away)).rowcount
+        for id in ids:
+            working.settle_receipt(id, settlement, expires_at)
         working.lane_ranks = {}
-        return count, [Receipt(id, 0, UNREAD) for id in ids]
+        return count
 
     # Receipts.
 
     def receipt(self, record: Record, id: str) -> Receipt | None:
         working = self._working[record.instance]
-        kept = working.kept.get(id)
-        if kept is not None:
-            return kept
-        if id in working.known or working.bare:
-            return working.known.get(id)
-        item = working.dropped.get(id)
-        if item is not None:
-            return Receipt(id, item.seq, UNREAD, item.due, item.rank, item.segment)
-        working.known[id] = None
-        self._load_receipts([(working.ik, id)])
+        if id not in working.known:
+            self._flush_receipts()
+            working.known[id] = None
+            if not working.bare:
+                self._load_receipts([(working.ik, id)])
         return working.known[id]
 
-    def keep_receipt(self, record: Record, receipt: Receipt) -> None:
-        self._working[record.instance].keep_receipt(receipt)
+    def remember(self, record: Record, id: str) -> None:
+        self._working[record.instance].remember(id)
 
     # Dead letters: few, so each is written at once.
 
@@ -243,16 +251,12 @@ class SQLiteShelf:
         self._flush_receipts()
 
     def flush_items(self) -> None:
-        """Write all items."""
-        ready: list[object] = []
-        others: list[object] = []
+        """Write all items, and the receipts that came with them."""
+        self._flush_arrivals()
         runs: list[tuple[int, int, int, int, int]] = []
         moves: list[tuple[object, ...]] = []
         gone = 0
         for working in self._working.values():
-            if working.fresh:
-                _sort_out(working, ready, others)
-                working.fresh, working.bare = {}, False
             if working.gone:
                 gone += len(working.gone)
                 runs += working.gone_runs()
@@ -264,8 +268,32 @@ class SQLiteShelf:
             self._write_items("delete_items", runs, gone)
         if moves:
             self._write_items("update_item", moves, len(moves))
-        insert_rows(self._connection, "insert_ready_items", ready, 5)
-        insert_rows(self._connection, "insert_items", others, 13)
+
+    def _flush_arrivals(self) -> None:
+        ready: list[tuple[object, ...]] = []
+        plain: list[tuple[object, ...]] = []
+        items: list[tuple[object, ...]] = []
+        receipts: list[tuple[object, ...]] = []
+        for working in self._working.values():
+            ik = working.ik
+            for new, at, rank, seq, position, segment in working.arrivals:
+                id, lane, due = new.id, new.lane, new.due
+                if lane is None and not (due or rank or segment) and new.blocks:
+                    ready.append((ik, seq, id, new.payload, at))
+                else:
+                    items.append((ik, seq, id, new.payload, at, lane, due, rank, segment, int(new.blocks)))
+                if id is None:
+                    continue
+                if due or rank or segment:
+                    receipts.append((ik, id, seq, position, due, rank, segment))
+                else:
+                    plain.append((id, ik, seq, position))
+            if working.arrivals:
+                working.arrivals, working.bare = [], False
+        insert_rows(self._connection, "insert_ready_items", ready)
+        insert_rows(self._connection, "insert_items", items)
+        insert_rows(self._connection, "insert_receipts", plain)
+        insert_rows(self._connection, "put_receipts", receipts)
 
     def _write_items(self, name: str, rows: Iterable[tuple[object, ...]], expected: int) -> None:
         found = self._connection.executemany(sql(name), rows).rowcount
@@ -277,46 +305,24 @@ class SQLiteShelf:
             )
 
     def _flush_receipts(self) -> None:
-        plain: list[object] = []
-        others: list[object] = []
+        """Write what became of receipts, and those that have no item."""
+        self._flush_arrivals()
         for working in self._working.values():
             ik = working.ik
-            for id, receipt in working.kept.items():
-                if receipt.due or receipt.rank or receipt.segment or receipt.settlement is not None:
-                    others += receipt_row(ik, receipt)
-                else:
-                    plain += (id, ik, receipt.seq, receipt.position)
-            if working.kept:
-                working.known.update(working.kept)
-                working.kept, working.bare = {}, False
-            if working.settled or working.moved_receipts:
-                self._flush_unread(working)
-        insert_rows(self._connection, "insert_receipts", plain, 4)
-        insert_rows(self._connection, "put_receipts", others, 9)
-
-    def _flush_unread(self, working: Working) -> None:
-        """Settle and move receipts that were not read."""
-        ik = working.ik
-        ended: dict[tuple[str, int], list[str]] = {}
-        for id, how in working.settled.items():
-            ended.setdefault(how, []).append(id)
-        for (settlement, expires_at), ids in ended.items():
-            self._execute(sql("settle_receipts"), (settlement, expires_at, ik, json_array(ids)))
-        for id, due in working.moved_receipts.items():
-            self._execute(sql("move_receipt"), (due, ik, id))
-        working.settled = {}
-        working.moved_receipts = {}
+            loose = [(ik, id, 0, 0, 0, 0, segment) for id, segment in working.loose]
+            insert_rows(self._connection, "put_receipts", loose)
+            for (settlement, expires_at), ids in working.settled.items():
+                self._execute(sql("settle_receipts"), (settlement, expires_at, ik, json_array(ids)))
+            for id, due in working.moved_receipts.items():
+                self._execute(sql("move_receipt"), (due, ik, id))
+            if working.loose:
+                working.loose, working.bare = [], False
+            working.settled, working.moved_receipts = {}, {}
 
 
-def _sort_out(working: Working, ready: list[object], others: list[object]) -> None:
-    """The parameters of the items to insert."""
-    ik = working.ik
-    for seq, item in working.fresh.items():
-        plain = item.lane is None and not (item.due or item.rank or item.segment or item.attempt or item.delivery)
-        if plain and item.blocks and item.error is None:
-            ready += (ik, seq, item.id, item.payload, item.at)
-        else:
-            others += item_row(ik, item)
+def _working_of(row: Row) -> Working:
+    """A stored record, from its columns, its key and its alarm."""
+    return Working(row[-2], record_of(row), row[-1], stored=True)
 
 
 def _move(ik: int, place: tuple[int, int], item: Item) -> tuple[object, ...]:

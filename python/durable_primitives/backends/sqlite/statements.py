@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
+from itertools import chain
 from sqlite3 import Connection
 
 _PACKAGE = __name__.rpartition(".")[0]
@@ -21,19 +23,19 @@ def sql(name: str) -> str:
     return _COMMENT.sub("", files(_PACKAGE).joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")).strip()
 
 
-def insert_rows(connection: Connection, name: str, parameters: list[object], width: int) -> None:
-    """Run an INSERT for many rows of `width` parameters each, in few steps.
+def insert_rows(connection: Connection, name: str, rows: Sequence[Sequence[object]]) -> None:
+    """Run an INSERT for many rows in few steps.
 
     Between two steps the thread lets go of the interpreter lock and may wait for it, so a step per row would make a
     batch as slow as the event loop is busy.  Chunks are powers of two: few texts, all of which stay prepared.
     """
-    start, rows, chunk = 0, len(parameters) // width, LARGEST_CHUNK
-    while rows:
-        while chunk > rows:
+    start, left, chunk = 0, len(rows), LARGEST_CHUNK
+    while left:
+        while chunk > left:
             chunk //= 2
-        stop = start + chunk * width
-        connection.execute(_repeated(name, chunk), parameters[start:stop])
-        start, rows = stop, rows - chunk
+        stop = start + chunk
+        connection.execute(_repeated(name, chunk), list(chain.from_iterable(rows[start:stop])))
+        start, left = stop, left - chunk
 
 
 @cache

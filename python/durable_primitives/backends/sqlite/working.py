@@ -6,13 +6,15 @@ from collections.abc import Iterator
 
 from msgspec import structs
 
-from durable_primitives.kernel.record import Item, Receipt, Record
-
-UNREAD = -1
-"""The position of a receipt that was not read: all that can become of it is a settlement or another due time."""
+from durable_primitives.kernel.record import Item, Receipt, Record, Settlement
+from durable_primitives.kernel.transition import NewItem
 
 Place = tuple[int, int]
 """`due` and `rank` under which an item is stored."""
+
+
+Arrival = tuple[NewItem, int, int, int, int, int]
+"""A new event with its time, rank, sequence, position and segment."""
 
 
 class Working:
@@ -23,16 +25,16 @@ class Working:
 
     __slots__ = (
         "alarm",
+        "arrivals",
         "bare",
-        "dropped",
-        "fresh",
         "gone",
         "ik",
-        "kept",
         "known",
         "lane_ranks",
+        "loose",
         "moved",
         "moved_receipts",
+        "purge_at",
         "record",
         "settled",
         "stored_as",
@@ -44,66 +46,77 @@ class Working:
         self.record = record
         self.alarm = alarm
         """The alarm before this transaction."""
+        self.purge_at = record.purge_at
+        """The time to go before this transaction."""
         self.stored_as = ik if stored else None
         """The key under which the record is stored."""
         self.bare = not stored
         """Nothing is stored under `ik`, so there is nothing to look up."""
         self.touched = False
 
-        self.fresh: dict[int, Item] = {}
-        """Items to insert, by sequence."""
+        self.arrivals: list[Arrival] = []
+        """New events to insert, with their receipts."""
         self.gone: dict[int, Place] = {}
-        """Items to delete."""
+        """Items to delete, by sequence."""
         self.moved: dict[int, tuple[Place, Item]] = {}
-        """Items to update, with the place where they are stored."""
+        """Items to update, by sequence, with the place where they are stored."""
         self.lane_ranks: dict[str, int | None] = {}
         """Highest ranks, as far as they were asked for."""
 
         self.known: dict[str, Receipt | None] = {}
         """Receipts that were looked up; None is one that does not exist."""
-        self.kept: dict[str, Receipt] = {}
-        """Receipts to write."""
-        self.dropped: dict[str, Item] = {}
-        """Dropped items by event id: their receipts exist, and need not be read to be settled."""
-        self.settled: dict[str, tuple[str, int]] = {}
-        """Settlement and expiry of receipts that were not read."""
+        self.loose: list[tuple[str, int]] = []
+        """Ids to remember that have no item, with their segment."""
+        self.settled: dict[tuple[Settlement, int], list[str]] = {}
+        """Ids of receipts to settle, by settlement and expiry."""
         self.moved_receipts: dict[str, int] = {}
-        """Due times of receipts that were not read."""
+        """Due times of receipts that follow their items."""
 
-    # Items.
-
-    def add_item(self, item: Item) -> None:
-        seq = item.seq
-        if seq in self.gone:
-            self.moved[seq] = (self.gone.pop(seq), item)
-        else:
-            self.fresh[seq] = item
-        lane = item.lane
+    def accept(self, new: NewItem, at: int, rank: int, seq: int, position: int) -> None:
+        """A new event, and its receipt."""
+        segment = self.record.segment
+        self.arrivals.append((new, at, rank, seq, position, segment))
+        lane, id = new.lane, new.id
         if lane is not None and (self.bare or lane in self.lane_ranks):
             highest = self.lane_ranks.get(lane)
-            self.lane_ranks[lane] = item.rank if highest is None else max(highest, item.rank)
+            self.lane_ranks[lane] = rank if highest is None else max(highest, rank)
+        if id is not None and (not new.fresh or id in self.known):
+            self.known[id] = Receipt(id, seq, position, new.due, rank, segment)
 
-    def drop_item(self, item: Item) -> None:
-        seq = item.seq
-        if seq in self.fresh:
-            del self.fresh[seq]
-        elif seq in self.moved:
-            self.gone[seq] = self.moved.pop(seq)[0]
-        else:
-            self.gone[seq] = (item.due, item.rank)
-        if item.id is not None:
-            self.dropped[item.id] = item
+    def remember(self, id: str) -> None:
+        """An id without an item."""
+        segment = self.record.segment
+        self.loose.append((id, segment))
+        self.known[id] = Receipt(id, 0, 0, segment=segment)
+
+    def settle(self, item: Item, settlement: Settlement, expires_at: int) -> None:
+        """A stored item leaves; its receipt need not be read for that."""
+        seq, id = item.seq, item.id
+        self.gone[seq] = self.moved.pop(seq)[0] if seq in self.moved else (item.due, item.rank)
+        if id is not None:
+            self.settle_receipt(id, settlement, expires_at)
         if item.lane is not None:
             # What is left in the lane must be counted again.
             self.lane_ranks.pop(item.lane, None)
             self.bare = False
 
-    def find_item(self, due: int, rank: int, seq: int) -> Item | None:
-        """The item at that place, if it is yet to be written."""
-        item = self.fresh.get(seq)
-        if item is None and seq in self.moved:
-            item = self.moved[seq][1]
-        return item if item is not None and (item.due, item.rank) == (due, rank) else None
+    def settle_receipt(self, id: str, settlement: Settlement, expires_at: int) -> None:
+        """How an event ended, and until when that is remembered."""
+        self.settled.setdefault((settlement, expires_at), []).append(id)
+        known = self.known.get(id)
+        if known is not None:
+            self.known[id] = structs.replace(known, settlement=settlement, expires_at=expires_at)
+
+    def move(self, item: Item, moved: Item) -> None:
+        """A stored item changes."""
+        seq, id = item.seq, item.id
+        place = self.moved[seq][0] if seq in self.moved else (item.due, item.rank)
+        self.moved[seq] = (place, moved)
+        if id is not None and item.due != moved.due:
+            self.moved_receipts[id] = moved.due
+            known = self.known.get(id)
+            if known is not None:
+                self.known[id] = structs.replace(known, due=moved.due)
 
     def gone_runs(self) -> Iterator[tuple[int, int, int, int, int]]:
         """What to delete, as ``(ik, due, rank, first, last)``: a queue is served in order, so a batch is few runs."""
@@ -114,30 +127,10 @@ class Working:
                 yield (self.ik, due, rank, order[start][2], seq)
                 start = index
 
-    # Receipts.
-
-    def keep_receipt(self, receipt: Receipt) -> None:
-        id = receipt.id
-        if receipt.position != UNREAD:
-            self.kept[id] = receipt
-            self.settled.pop(id, None)
-            self.moved_receipts.pop(id, None)
-            return
-        read = self.kept.get(id) or self.known.get(id)
-        if receipt.settlement is None or receipt.expires_at is None:
-            if read is not None:
-                self.kept[id] = structs.replace(read, due=receipt.due)
-            else:
-                self.moved_receipts[id] = receipt.due
-        elif read is not None:
-            self.kept[id] = structs.replace(read, settlement=receipt.settlement, expires_at=receipt.expires_at)
-        else:
-            self.settled[id] = (receipt.settlement, receipt.expires_at)
-
     def forget(self, ik: int) -> None:
         """The instance was erased: it goes on under another key, where nothing is stored."""
         self.ik, self.bare = ik, True
-        for rows in (self.fresh, self.gone, self.moved, self.lane_ranks, self.known, self.kept, self.dropped):
+        self.arrivals.clear()
+        self.loose.clear()
+        for rows in (self.gone, self.moved, self.lane_ranks, self.known, self.settled, self.moved_receipts):
             rows.clear()
-        self.settled.clear()
-        self.moved_receipts.clear()

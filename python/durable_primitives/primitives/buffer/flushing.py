@@ -154,7 +154,7 @@ class Flushing:
             at=now,
             guard=guard,
             put=put(self._definition, record, changed),
-            dues=(Due(FLUSH_DUE, "clear"), Due(RETRY_DUE, "set", at)),
+            dues=(Due(RETRY_DUE, "set", at),),
             release="yes",
         )
         return Decision(transition, lambda _: None, lambda _: ended(self._namespace, record, flush, ending, now, at))

@@ -62,7 +62,7 @@ def case_for(*needs: Capability) -> Callable[[Body], Case]:
 class FactoryHarness:
     """The harness that two functions make."""
 
-    def __init__(self, make: Callable[[], Backend], reopen: Callable[[Backend], Backend] | None) -> None:
+    def __init__(self, make: Callable[[], Backend], reopen: Callable[[Backend], Backend] | None = None) -> None:
         self._make, self._reopen = make, reopen
 
     def make(self) -> Backend:

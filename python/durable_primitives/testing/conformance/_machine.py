@@ -32,7 +32,7 @@ from durable_primitives.kernel.transition import (
 from durable_primitives.testing.conformance._store import ALL, Parts, Picture, Store, buried, check, check_same, removed
 
 HISTORIES = 60
-STEPS = 25
+STEPS = 40
 LEASE_MS = 40
 LINGER_MS = 60
 WINDOW_MS = 30
@@ -40,14 +40,13 @@ DRAIN = 10**6
 
 T = TypeVar("T")
 
-QUEUES = ("queue:orders:0", "queue:orders:1")
+QUEUE = "queue:orders:0"
 BUFFER = "buffer:webhooks:acct-7"
-INSTANCES = (*QUEUES, BUFFER)
+INSTANCES = (QUEUE, BUFFER)
 
-queues = st.sampled_from(QUEUES)
 instances = st.sampled_from(INSTANCES)
 event_ids = st.sampled_from(["a", "b", "c", "d", "e", "f"])
-few = st.integers(0, 3)
+some_ids = st.lists(event_ids, min_size=1, max_size=3)
 dues = st.lists(
     st.builds(
         Due,
@@ -58,6 +57,7 @@ dues = st.lists(
     max_size=2,
 ).map(tuple)
 fates = st.lists(st.sampled_from(["done", "retry", "dead", "back", "mark", "keep"]), min_size=1, max_size=4)
+wishes = st.sampled_from(["none", "none", "version", "old version", "generation", "exists", "absent"])
 
 
 class Twins(RuleBasedStateMachine):
@@ -80,27 +80,21 @@ class Twins(RuleBasedStateMachine):
     def wait_for(self, step: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(step, self.loop).result()
 
-    # Steps: time, work coming in, work going on, everything rare.
-
-    @rule(ms=st.sampled_from([1, 7, 20, LEASE_MS, LINGER_MS]))
-    def time_passes(self, ms: int) -> None:
-        self.now += ms
+    # What happens often: work comes in, and workers go on with it.
 
     @rule(
-        instance=queues,
         ids=st.lists(st.none() | event_ids, min_size=1, max_size=4),
-        lane=st.sampled_from([None, "L", "M"]),
-        delay=st.sampled_from([0, 0, 0, 10, 50]),
+        lane=st.sampled_from([None, "L", "L", "M"]),
+        delay=st.sampled_from([0, 0, 0, 10]),
         rank=st.sampled_from([0, 0, -3, 2]),
         blocks=st.booleans(),
-        room=st.sampled_from([None, 4]),
+        room=st.sampled_from([None, None, 4]),
         on_full=st.sampled_from(["reject", "drop_oldest"]),
         dues=dues,
         later=st.booleans(),
     )
     def enqueue(
         self,
-        instance: str,
         ids: list[str | None],
         lane: str | None,
         delay: int,
@@ -112,35 +106,23 @@ class Twins(RuleBasedStateMachine):
         later: bool,
     ) -> None:
         due = self.now + delay if delay else 0
-        append = tuple(NewItem(id, self.payload(), lane, due, rank, blocks=blocks) for id in ids)
+        append = tuple(NewItem(id, self.payload(), lane, due, rank, fresh=id is None, blocks=blocks) for id in ids)
         create = Create(status="live", linger_ms=LINGER_MS)
         guard = Guard(room=room)
-        self.commit(instance, later, guard=guard, create=create, append=append, on_full=on_full, dues=dues)
-
-    @rule(ids=st.lists(event_ids, min_size=1, max_size=5), seal=st.booleans(), later=st.booleans())
-    def add(self, ids: list[str], seal: bool, later: bool) -> None:
-        append = tuple(NewItem(id, self.payload(), due=NEVER) for id in ids)
-        create = Create(status="open", segment=1, linger_ms=LINGER_MS)
-        self.commit(BUFFER, later, create=create, append=append, batching=Batching(3, WINDOW_MS), seal=seal)
-
-    @rule(take=few)
-    def claim(self, take: int) -> None:
-        self.submit(ClaimRequest(owner="worker", at=self.now, lease_ms=LEASE_MS, limit=ALL, take=take))
+        self.commit(QUEUE, later, guard=guard, create=create, append=append, on_full=on_full, dues=dues)
 
     @rule(
-        instance=queues,
         fates=fates,
-        delay=st.sampled_from([0, 5, 50]),
+        delay=st.sampled_from([0, 5]),
         blocks=st.booleans(),
-        take=few,
-        release=st.sampled_from(["no", "idle", "yes"]),
+        take=st.integers(0, 3),
+        release=st.sampled_from(["no", "no", "idle", "yes"]),
         stale=st.sampled_from([False, False, False, True]),
         progress=st.booleans(),
         dues=dues,
     )
     def work(
         self,
-        instance: str,
         fates: list[str],
         delay: int,
         blocks: bool,
@@ -150,21 +132,21 @@ class Twins(RuleBasedStateMachine):
         progress: bool,
         dues: tuple[Due, ...],
     ) -> None:
-        self.submit()
-        record = self.record(instance)
-        if record is None or record.owner is None:
+        record = self.owned(QUEUE, take)
+        if record is None:
             return
         hand = self.hand(record)
         fate = {item.seq: fates[n % len(fates)] for n, item in enumerate(hand)}
         due = self.now + delay if delay else 0
+        expires_at = self.now + LINGER_MS
         self.commit(
-            instance,
+            QUEUE,
             guard=Guard(token=record.token - stale),
-            remove=tuple(removed(i, expires_at=self.now + LINGER_MS) for i in hand if fate[i.seq] == "done"),
+            remove=tuple(removed(i, expires_at=expires_at) for i in hand if fate[i.seq] == "done"),
             reschedule=tuple(
                 Reschedule(i, due, i.attempt + 1, 0, "boom", blocks) for i in hand if fate[i.seq] == "retry"
             ),
-            bury=tuple(buried(i, expires_at=self.now + LINGER_MS) for i in hand if fate[i.seq] == "dead"),
+            bury=tuple(buried(i, expires_at=expires_at) for i in hand if fate[i.seq] == "dead"),
             give_back=tuple(i.seq for i in hand if fate[i.seq] == "back"),
             mark=tuple(replace(i, delivery=i.delivery + 1) for i in hand if fate[i.seq] == "mark"),
             progress=progress,
@@ -173,30 +155,44 @@ class Twins(RuleBasedStateMachine):
             dues=dues,
         )
 
+    @rule(ids=some_ids, seal=st.booleans(), later=st.booleans())
+    def add(self, ids: list[str], seal: bool, later: bool) -> None:
+        append = tuple(NewItem(id, self.payload(), due=NEVER) for id in ids)
+        create = Create(status="open", segment=1, linger_ms=LINGER_MS)
+        self.commit(BUFFER, later, create=create, append=append, batching=Batching(3, WINDOW_MS), seal=seal)
+
     @rule(outcome=st.sampled_from(["done", "retry", "dead"]), release=st.booleans())
-    def flush(self, outcome: str, release: bool) -> None:
-        self.submit()
-        record = self.record(BUFFER)
-        if record is None or record.owner is None:
+    def flush(self, outcome: Literal["done", "retry", "dead"], release: bool) -> None:
+        record = self.owned(BUFFER)
+        if record is None:
             return
         oldest = min((item.segment for item in self.items(record)), default=record.segment)
         parts: Parts = {"dues": (Due("flush", "clear"),)}
         if outcome == "retry":
             parts = {"dues": (Due("flush", "set", self.now + 20),)}
         elif oldest < record.segment:
-            settled: Literal["done", "dead"] = "done" if outcome == "done" else "dead"
-            parts["retire"] = Retire(oldest, settled, self.now + LINGER_MS)
+            parts["retire"] = Retire(oldest, outcome, self.now + LINGER_MS)
             if outcome == "dead":
-                self.serial += 1
-                name = f"flush-{self.serial}"
+                name = f"flush-{record.generation}-{oldest}"
                 parts["bury"] = (Burial(name, None, self.payload(), 3, "boom", 3, self.now + LINGER_MS),)
         self.commit(BUFFER, guard=Guard(token=record.token), release="yes" if release else "no", **parts)
+
+    @rule(ms=st.sampled_from([1, 7, LEASE_MS]))
+    def time_passes(self, ms: int) -> None:
+        self.now += ms
+
+    @rule(ms=st.sampled_from([7, LEASE_MS]), take=st.integers(0, 3))
+    def workers_vanish(self, ms: int, take: int) -> None:
+        self.now += ms
+        self.submit(ClaimRequest(owner="other", at=self.now, lease_ms=LEASE_MS, limit=ALL, take=take))
+
+    # What happens now and then.
 
     @rule(
         instance=instances,
         held=st.booleans(),
         linger=st.sampled_from([None, LINGER_MS]),
-        wish=st.sampled_from(["none", "version", "old version", "generation", "exists", "absent"]),
+        wish=wishes,
         dues=dues,
         later=st.booleans(),
     )
@@ -214,30 +210,24 @@ class Twins(RuleBasedStateMachine):
         put = Put(status="put", data=self.payload(), held=held, linger_ms=linger)
         self.commit(instance, later, guard=guards[wish], put=put, dues=dues)
 
-    @rule(instance=instances, ids=st.lists(event_ids, min_size=1, max_size=2), later=st.booleans())
-    def remember(self, instance: str, ids: list[str], later: bool) -> None:
-        put = Put(status="folded", data=self.payload(), linger_ms=LINGER_MS)
-        self.commit(instance, later, guard=Guard(exists=True), remember=tuple(ids), put=put)
+    @rule(
+        what=st.sampled_from(["cancel", "cancel", "redrive", "redrive", "discard"]), ids=some_ids, later=st.booleans()
+    )
+    def name_events(self, what: str, ids: list[str], later: bool) -> None:
+        parts: Parts = {what: tuple(ids)}
+        self.commit(QUEUE, later, **parts)
 
-    @rule(instance=queues, ids=st.lists(event_ids, min_size=1, max_size=3), later=st.booleans())
-    def cancel(self, instance: str, ids: list[str], later: bool) -> None:
-        self.commit(instance, later, cancel=tuple(ids))
-
-    @rule(instance=instances, later=st.booleans())
-    def clear(self, instance: str, later: bool) -> None:
+    @rule(instance=instances, what=st.sampled_from(["clear", "erase", "restart", "remember"]), later=st.booleans())
+    def rarely(self, instance: str, what: str, later: bool) -> None:
         record = self.record(instance)
-        segment = 0 if record is None else record.segment
-        self.commit(instance, later, clear=Clear(segment, self.now + LINGER_MS))
-
-    @rule(instance=queues, ids=st.lists(event_ids, min_size=1, max_size=2), redrive=st.booleans())
-    def settle_letters(self, instance: str, ids: list[str], redrive: bool) -> None:
-        parts: Parts = {"redrive" if redrive else "discard": tuple(ids)}
-        self.commit(instance, **parts)
-
-    @rule(instance=instances, restart=st.booleans(), later=st.booleans())
-    def erase(self, instance: str, restart: bool, later: bool) -> None:
-        put = Put(status="again", data=b"", linger_ms=LINGER_MS) if restart else None
-        self.commit(instance, later, erase=True, put=put)
+        put = Put(status=what, data=self.payload(), linger_ms=LINGER_MS)
+        words: dict[str, Parts] = {
+            "clear": {"clear": Clear(0 if record is None else record.segment, self.now + LINGER_MS)},
+            "erase": {"erase": True},
+            "restart": {"erase": True, "put": put},
+            "remember": {"remember": ("a", "folded"), "put": put},
+        }
+        self.commit(instance, later, **words[what])
 
     @rule(ms=st.integers(1, 60), stale=st.booleans())
     def renew(self, ms: int, stale: bool) -> None:
@@ -246,9 +236,10 @@ class Twins(RuleBasedStateMachine):
         answers = self.twin.backend.renew(refs, self.now + ms)
         check("renew", list(answers), self.reference.renew(refs, self.now + ms))
 
-    @rule()
-    def sweep(self) -> None:
+    @rule(ms=st.sampled_from([0, LINGER_MS]))
+    def sweep(self, ms: int) -> None:
         self.submit()
+        self.now += ms
         while self.wait_for(self.twin.backend.sweep(self.now, DRAIN)):
             pass
         while self.reference.sweep(self.now, DRAIN):
@@ -256,6 +247,7 @@ class Twins(RuleBasedStateMachine):
 
     @rule()
     def restart(self) -> None:
+        self.submit()
         if self.twin.backend.capabilities.durable:
             self.twin = self.wait_for(self.twin.reopen())
 
@@ -287,6 +279,15 @@ class Twins(RuleBasedStateMachine):
         for transition, outcome, wanted in zip(batch, outcomes, expected, strict=True):
             check(f"the outcome of {transition!r}", outcome, wanted)
         check("the claims", by_instance(claims), by_instance(expected_claims))
+
+    def owned(self, instance: str, take: int = 1) -> Record | None:
+        """The record of an instance that has an owner; it gets one now if it can be claimed."""
+        self.submit()
+        record = self.record(instance)
+        if record is not None and record.owner is None:
+            self.submit(ClaimRequest(owner="worker", at=self.now, lease_ms=LEASE_MS, limit=ALL, take=take))
+            record = self.record(instance)
+        return None if record is None or record.owner is None else record
 
     def payload(self) -> bytes:
         self.serial += 1

@@ -1,4 +1,4 @@
-"""A sleeping worker wakes when an alarm may have come nearer: one wake-up too many is harmless, one too few a defect."""
+"""A sleeping worker wakes when an alarm may have come nearer: a wake-up too many is harmless, one too few is not."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def awake(waiting: Awaitable[None], promise: str) -> None:
 
 async def look(store: Store) -> None:
     """What a worker does before it sleeps: no wake-up is left over, and it knows the earliest alarm."""
-    await store.backend.wait(0.0)
+    await awake(store.backend.wait(0.0), "a wait of no time")
     await store.backend.next_due()
 
 

@@ -1,4 +1,4 @@
--- Items of every other sort.
--- parameters of each row: ik, and the fields of an `Item` in their order
-INSERT INTO durable_item (ik, seq, id, payload, at, lane, due, rank, segment, attempt, delivery, error, blocks)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+-- New items of every other sort.
+-- parameters of each row: ik, seq, id, payload, at, lane, due, rank, segment, blocks
+INSERT INTO durable_item (ik, seq, id, payload, at, lane, due, rank, segment, blocks)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
