@@ -14,11 +14,8 @@ from durable_primitives.engine.worker import Worker
 from durable_primitives.events import InMemoryTracker, PrimitiveEvent
 from durable_primitives.kernel.primitive import Registry
 from durable_primitives.primitives import BUILTIN
-from durable_primitives.primitives.continuous import CONTINUOUS
 from durable_primitives.services.environment import Environment
 from durable_primitives.services.senders import Sender
-
-PRIMITIVES = (*BUILTIN, CONTINUOUS)
 
 EPOCH_MS = 1_700_000_000_000
 
@@ -73,7 +70,7 @@ class Driver:
             lambda derive: PrimitivesClient(self.engine.registry, self.engine.call, self.runtime, derive),
         )
         self.engine = DurablePrimitivesEngine(
-            Registry(definitions, PRIMITIVES), self.backend, self.runtime, self.tracker, "default", self.environment
+            Registry(definitions, BUILTIN), self.backend, self.runtime, self.tracker, "default", self.environment
         )
         self.worker = Worker(self.engine)
 

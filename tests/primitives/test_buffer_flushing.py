@@ -165,18 +165,15 @@ async def test_what_sealed_a_batch_is_forgotten_with_it() -> None:
 
 
 async def test_a_batch_costs_two_commits() -> None:
-    driver, client = await start(Handler(), max_events=None)
-    submit, commits = driver.engine.commits.submit, list[Transition]()
+    driver, client = await start(Handler(), max_events=1)
+    commit_now, commits = driver.backend.commit_now, list[Transition]()
 
-    def counted(transition: Transition) -> Any:
-        if transition.guard is not None and transition.guard.token is not None:
-            commits.append(transition)
-        return submit(transition)
+    def counted(transitions: Any, request: Any = None) -> Any:
+        commits.extend(one for one in transitions if one.guard is not None and one.guard.token is not None)
+        return commit_now(transitions, request)
 
-    driver.engine.commits.submit = counted  # type: ignore[method-assign]
-    for number in range(10):
-        await client.add("a", str(number))
-        await client.flush("a")
+    driver.backend.commit_now = counted  # type: ignore[method-assign]
+    await client.add_many("a", [str(number) for number in range(10)])
     await driver.run_due()
 
     assert len(commits) == 20
@@ -547,9 +544,6 @@ async def test_on_dead_letter_is_told_once_the_batch_is_safe() -> None:
     told: list[tuple[Any, BaseException, BufferDeadLetterContext, int]] = []
 
     async def hook(state: Any, error: BaseException, ctx: BufferDeadLetterContext) -> None:
-        record = (await driver.backend.load(ctx.instance_id)).record
-        assert record is not None
-        assert record.owner is not None
         told.append((state, error, ctx, len((await client.dead_letters.list()).items)))
         raise RuntimeError("the pager is down")
 
@@ -566,6 +560,23 @@ async def test_on_dead_letter_is_told_once_the_batch_is_safe() -> None:
     assert (ctx.instance_id, ctx.id, ctx.name, ctx.failed_at) == ("buffer:b:a", "a", "b", to_datetime(EPOCH_MS))
     assert handler.states == [["1", "2", "3"], ["4", "5", "6"]]
     assert (await client.status("a")).status == "idle"
+    assert await driver.backend.next_due() is None
+
+
+async def test_on_dead_letter_runs_under_the_lease() -> None:
+    owners: list[str | None] = []
+
+    async def hook(state: Any, error: BaseException, ctx: BufferDeadLetterContext) -> None:
+        record = (await driver.backend.load(ctx.instance_id)).record
+        assert record is not None
+        owners.append(record.owner)
+
+    driver, client = await start(Handler(DeadLetter()), on_dead_letter=hook)
+    await client.add_many("a", ["1", "2", "3"])
+    await driver.run_due()
+
+    assert owners != [None]
+    assert len(owners) == 1
     assert await driver.backend.next_due() is None
 
 

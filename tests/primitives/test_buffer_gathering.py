@@ -300,7 +300,7 @@ async def test_a_state_changed_in_place_is_the_reducer_s_own_copy() -> None:
             raise ValueError
         return state
 
-    driver, client, _ = await start(on_event=grow, flush_after="1 minute")
+    _, client, _ = await start(on_event=grow, flush_after="1 minute")
     await client.add("a", "one")
     with pytest.raises(ReducerError):
         await client.add("a", "bad")
@@ -343,7 +343,9 @@ async def test_a_state_that_waits_for_events_is_not_purged() -> None:
 async def test_a_state_that_no_longer_decodes_refuses_events_and_is_kept() -> None:
     driver, client, _ = await start(state_schema=str, on_event=lambda ctx: ctx.event, flush_after="1 minute")
     await client.add("a", "one")
-    later = Buffer.make("b", event_schema=str, state_schema=int, on_event=len, flush_after="1 minute", execute=Flushes())
+    later = Buffer.make(
+        "b", event_schema=str, state_schema=int, on_event=len, flush_after="1 minute", execute=Flushes()
+    )
     driver.restart(later)
     with pytest.raises(SerializationError):
         await driver.client(later).add("a", "two")

@@ -24,6 +24,7 @@ from durable_primitives.primitives.continuous import (
     TerminateResult,
     TriggerResult,
 )
+from durable_primitives.retry import Backoff, RetryPolicy
 from durable_primitives.services.purge import DAY_MS
 from tests.primitives.continuous_job import MINUTE, Context, Job, count, fail
 
@@ -310,6 +311,18 @@ async def test_trigger_before_the_next_run_that_the_handler_asked_for_keeps_that
     assert job.minutes == [0, 5, 25, 30]
 
 
+async def test_retry_of_a_triggered_run_does_not_swallow_the_run_that_the_handler_asked_for() -> None:
+    job = Job(retry=RetryPolicy(max_attempts=2, backoff=Backoff.constant("26 minutes", jitter="none")))
+    job.acts = [lambda ctx: ctx.schedule("25 minutes"), fail]
+    await job.started()
+    await job.advance(5)
+    await job.client.trigger("a")
+    await job.advance(40)
+    assert job.minutes == [0, 5, 31, 31, 40]
+    assert [seen.missed for seen in job.seen] == [0, 0, 0, 1, 0]
+    assert job.seen[3].scheduled_for == to_datetime(job.epoch + 25 * MINUTE)
+
+
 @pytest.mark.parametrize("operation", ["pause", "stop"])
 async def test_trigger_of_what_is_held_back_does_nothing(operation: str) -> None:
     job = await Job().started()
@@ -401,6 +414,20 @@ async def test_retry_waits_for_the_resume() -> None:
     await job.client.resume("a")
     await job.advance(0)
     assert job.attempts == [(1, 1), (1, 2)]
+
+
+@pytest.mark.parametrize("misfire", ["run_once", "skip"])
+async def test_retry_that_waited_for_the_resume_stands_for_the_ticks_of_the_gap(misfire: str) -> None:
+    job = Job(misfire=misfire)
+    job.acts = [fail]
+    await job.started()
+    await job.advance(0)
+    await job.client.pause("a")
+    await job.advance(25)
+    await job.client.resume("a")
+    await job.advance(5)
+    assert job.minutes == [0, 25, 30]
+    assert [seen.missed for seen in job.seen] == [0, 2, 0]
 
 
 async def test_resume_of_what_is_not_paused_does_nothing() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from durable_primitives.backends.memory import MemoryBackend
 from durable_primitives.durations import to_datetime
 from durable_primitives.errors import LeaseLostError, SerializationError
 from durable_primitives.events import ErrorInfo, InstanceLeaseLost, InstanceOrphaned, InstanceParked, InstanceRecovered
@@ -16,6 +17,7 @@ from durable_primitives.kernel.transition import ClaimRequest
 from durable_primitives.primitives.continuous import Continuous
 from durable_primitives.primitives.continuous.executor import MAX_DELIVERIES
 from durable_primitives.services.metadata import RECHECK_MS
+from durable_primitives.spi import Capabilities
 from tests.primitives.continuous_job import MINUTE, Context, Job, fail, kill
 from tests.primitives.driver import Driver
 
@@ -202,6 +204,48 @@ async def test_shutdown_gives_back_a_handler_that_does_not_finish() -> None:
     await job.advance(0)
     assert job.attempts == [(1, 1), (1, 1)]
     assert await job.client.get_state("a") == 1
+
+
+class GatedBackend(MemoryBackend):
+    """What is committed after a claim waits for a gate."""
+
+    capabilities = Capabilities(durable=False, multi_process=False, immediate=False)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.waits = asyncio.Event()
+
+    async def commit(self, transitions: Any, request: Any = None) -> Any:
+        if not self.gate.is_set():
+            self.waits.set()
+            await self.gate.wait()
+            return self.commit_now(transitions, request)
+        reply = self.commit_now(transitions, request)
+        if reply[1]:
+            self.gate.clear()
+        return reply
+
+
+async def test_shutdown_while_the_begin_is_decided_anew_reaches_the_handler() -> None:
+    job = Job(start_immediately=False)
+    job.driver.backend = backend = GatedBackend()
+    job.deploy()
+    cancelled: list[bool] = []
+    job.acts = [lambda ctx: cancelled.append(ctx.cancelled)]
+    await job.started()
+    job.driver.runtime.ms += 10 * MINUTE
+    worker = asyncio.create_task(job.driver.run_due())
+    await backend.waits.wait()
+    record = (await backend.load(INSTANCE)).record
+    assert record is not None
+    assert record.status == "scheduled"
+    await damage(job, record.data)  # somebody else writes the record, and the begin meets a conflict
+    job.driver.engine.drain()
+    backend.gate.set()
+    await worker
+    assert cancelled == [True]
 
 
 async def test_draining_worker_begins_nothing() -> None:

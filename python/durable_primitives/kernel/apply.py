@@ -62,6 +62,9 @@ class Shelf(Protocol):
         """Replace an item; its receipt follows the due time."""
 
     def find_item(self, record: Record, due: int, rank: int, seq: int) -> Item | None: ...
+    def oldest(self, record: Record) -> Item | None:
+        """The item with the lowest sequence that is not in `record.taken`."""
+
     def lane_rank(self, record: Record, lane: str) -> int | None:
         """The highest rank among the live items of a lane."""
 
@@ -100,12 +103,16 @@ def apply(transition: Transition, shelf: Shelf) -> Outcome:
     refusal = _refusal(transition, record, shelf)
     if refusal is not None:
         return Outcome(verdict=refusal)
-    created = False
-    if record is None or record.status == TERMINATED:
-        if transition.create is None and transition.put is None:
-            return Outcome(verdict="conflict")
-        record, created = _open_record(transition, record, shelf), True
-    return _Change(transition, record, shelf).run(created)
+    opens = transition.create is not None or transition.put is not None
+    live = record is not None and record.status != TERMINATED
+    if not live and not opens:
+        return Outcome(verdict="conflict")
+    if record is not None and live and transition.erase:
+        _erase(record, shelf)
+        live = False
+    if record is None or (not live and opens):
+        record = _open_record(transition, record, shelf)
+    return _Change(transition, record, shelf).run(created=not live and opens)
 
 
 def _refusal(transition: Transition, record: Record | None, shelf: Shelf) -> Verdict | None:
@@ -114,14 +121,12 @@ def _refusal(transition: Transition, record: Record | None, shelf: Shelf) -> Ver
         verdict = _guard_refusal(guard, record)
         if verdict is not None:
             return verdict
-        if guard.room is not None and transition.on_full == "reject" and record is not None:
-            over = record.count + len(transition.append) - guard.room
-            if over > 0 and over > sum(_is_duplicate(new, record, shelf) for new in transition.append):
+        if guard.room is not None and transition.on_full == "reject" and transition.append:
+            new = _count_new(transition, record, shelf)
+            if new and new + (0 if record is None else record.count) > guard.room:
                 return "full"
-        if guard.room is not None and record is None and len(transition.append) > guard.room:
-            return "full"
     if transition.remember and record is not None:
-        known = any(shelf.receipt(record, id) is not None for id in transition.remember)
+        known = any(_valid(shelf.receipt(record, id), transition.at) is not None for id in transition.remember)
         return "duplicate" if known else None
     return None
 
@@ -139,8 +144,24 @@ def _guard_refusal(guard: Guard, record: Record | None) -> Verdict | None:
     return None
 
 
-def _is_duplicate(new: NewItem, record: Record, shelf: Shelf) -> bool:
-    return new.id is not None and not new.fresh and shelf.receipt(record, new.id) is not None
+def _count_new(transition: Transition, record: Record | None, shelf: Shelf) -> int:
+    """How many of the appended items are no duplicates, of stored ones or of each other."""
+    unique = {new.id if new.id is not None else index: new for index, new in enumerate(transition.append)}
+    return sum(_known(new, record, shelf, transition.at) is None for new in unique.values())
+
+
+def _known(new: NewItem, record: Record | None, shelf: Shelf, at: int) -> Receipt | None:
+    """The receipt that makes an append a duplicate."""
+    if record is None or new.id is None or new.fresh:
+        return None
+    return _valid(shelf.receipt(record, new.id), at)
+
+
+def _valid(receipt: Receipt | None, at: int) -> Receipt | None:
+    """A receipt whose window is over counts for nothing, swept or not."""
+    if receipt is None or (receipt.expires_at is not None and receipt.expires_at <= at):
+        return None
+    return receipt
 
 
 def _open_record(transition: Transition, tombstone: Record | None, shelf: Shelf) -> Record:
@@ -158,6 +179,17 @@ def _open_record(transition: Transition, tombstone: Record | None, shelf: Shelf)
     return record
 
 
+def _erase(record: Record, shelf: Shelf) -> None:
+    """Leave a tombstone."""
+    shelf.erase(record)
+    record.status, record.data, record.held, record.linger_ms = TERMINATED, b"", False, TOMBSTONE_MS
+    record.dues, record.owner, record.taken, record.cancels = {}, None, (), ()
+    record.count = record.segment_count = record.deliveries = record.finished = 0
+    record.purge_at = None
+    record.version += 1
+    record.generation += 1
+
+
 class _Change:
     """The parts of one transition, applied to one record."""
 
@@ -171,7 +203,7 @@ class _Change:
         self.cleared = 0
         self.released = False
 
-    def run(self, created: bool) -> Outcome:
+    def run(self, *, created: bool) -> Outcome:
         self.change()
         t, record = self.t, self.record
         record.updated_at = t.at
@@ -194,8 +226,6 @@ class _Change:
 
     def change(self) -> None:  # noqa: C901 - one line per word of the vocabulary, in the order of `Transition`
         t, record = self.t, self.record
-        if t.erase:
-            self.erase()
         if t.put is not None:
             self.put()
         if t.remember:
@@ -206,10 +236,11 @@ class _Change:
             self.rarely()
         if t.append:
             self.append()
-        if t.seal and record.segment_count:
-            self.seal()
-        if t.dues and (not t.append or any(not a.duplicate for a in self.accepted)):
-            self.change_dues()
+        if not t.append or any(not accepted.duplicate for accepted in self.accepted):
+            if t.seal and record.segment_count:
+                self.seal()
+            if t.dues:
+                self.change_dues()
         if t.progress:
             record.deliveries = 1
         if t.take:
@@ -217,20 +248,11 @@ class _Change:
         if t.release == "yes" or (t.release == "idle" and not record.taken):
             self.release()
 
-    def erase(self) -> None:
-        record = self.record
-        self.shelf.erase(record)
-        record.status, record.data, record.held, record.linger_ms = TERMINATED, b"", False, TOMBSTONE_MS
-        record.dues, record.owner, record.taken, record.cancels = {}, None, (), ()
-        record.count = record.segment_count = record.deliveries = record.finished = 0
-        record.version += 1
-        record.generation += 1
-
     def put(self) -> None:
         record, put = self.record, self.t.put
         assert put is not None
         record.status, record.data = put.status, put.data
-        record.held, record.linger_ms = put.held, put.linger_ms
+        record.held, record.linger_ms, record.purge_at = put.held, put.linger_ms, None
         record.version += 1
 
     def remember(self) -> None:
@@ -266,8 +288,6 @@ class _Change:
             shelf.move(record, item, item)
         if left:
             record.taken = tuple(seq for seq in record.taken if seq not in left)
-            if record.cancels:
-                record.cancels = tuple(seq for seq in record.cancels if seq not in left)
 
     def settle(self, item: Item, settlement: Settlement, expires_at: int) -> None:
         record = self.record
@@ -275,6 +295,8 @@ class _Change:
         record.count -= 1
         if settlement == "done":
             record.finished += 1
+        if record.cancels and item.seq in record.cancels:
+            record.cancels = tuple(seq for seq in record.cancels if seq != item.seq)
 
     # Rare words.
 
@@ -291,7 +313,9 @@ class _Change:
             count = self.shelf.clear(self.record, t.clear.segment, t.clear.expires_at)
             self.record.count -= count
             self.cleared += count
-            self.record.segment_count = 0
+            if t.clear.segment <= self.record.segment:
+                self.record.segment_count = 0
+                self.record.dues.pop(WINDOW_DUE, None)
         for id in t.cancel:
             self.cancelled.append(self.cancel(id))
 
@@ -307,7 +331,7 @@ class _Change:
 
     def cancel(self, id: str) -> CancelAnswer:
         record, shelf = self.record, self.shelf
-        receipt = shelf.receipt(record, id)
+        receipt = _valid(shelf.receipt(record, id), self.t.at)
         if receipt is None:
             return "not_found"
         if receipt.settlement is not None:
@@ -331,7 +355,7 @@ class _Change:
         earliest = NEVER
         for new in t.append:
             if new.id is not None and not new.fresh:
-                known = shelf.receipt(record, new.id)
+                known = _valid(shelf.receipt(record, new.id), t.at)
                 if known is not None:
                     self.accepted.append(Accepted(known.seq, known.position, known.segment, record.segment_count, True))
                     continue
@@ -361,8 +385,9 @@ class _Change:
         self.shelf.accept(record, new, at, rank, record.sequence, record.count)
 
     def drop_oldest(self) -> None:
-        for item in self.shelf.take(self.record, NEVER - 1, 1):
-            self.settle(item, "cleared", self.t.at + (self.record.linger_ms or TOMBSTONE_MS))
+        oldest = self.shelf.oldest(self.record)
+        if oldest is not None:
+            self.settle(oldest, "cleared", self.t.at + (self.record.linger_ms or TOMBSTONE_MS))
             self.cleared += 1
 
     def arm(self, due: int) -> None:
@@ -377,7 +402,8 @@ class _Change:
         record.segment += 1
         record.segment_count = 0
         record.dues.pop(WINDOW_DUE, None)
-        record.dues[FLUSH_DUE] = min(record.dues.get(FLUSH_DUE, NEVER), self.t.at)
+        # A due that is set is left alone: it may be the retry of an older segment, which goes first.
+        record.dues.setdefault(FLUSH_DUE, self.t.at)
 
     # Dues and leases.
 
@@ -402,7 +428,7 @@ class _Change:
         record = self.record
         # After an idle take nothing is ready: the next chance comes with the first item that still waits.
         after = self.t.at if self.t.release == "idle" and self.t.take and not record.held else -1
-        record.owner, record.taken, record.cancels, record.deliveries = None, (), (), 0
+        record.owner, record.taken, record.deliveries = None, (), 0
         due = self.shelf.item_due(record, after) if record.count else None
         if due is None:
             record.dues.pop(ITEMS_DUE, None)
@@ -443,8 +469,7 @@ def claim(record: Record, request: ClaimRequest, shelf: Shelf) -> Claim:
     record.token += 1
     record.owner, record.lease_until = request.owner, request.at + request.lease_ms
     record.deliveries += 1
-    record.taken = record.cancels = ()
-    record.purge_at = None
+    record.taken, record.purge_at = (), None
     wanted = request.take and record.count and not record.held
     items = shelf.take(record, request.at, request.take) if wanted else []
     record.taken = tuple(item.seq for item in items)

@@ -50,7 +50,7 @@ class Record(Struct, kw_only=True):
     taken: tuple[int, ...] = ()
     """Sequences of the items that the owner has in hand."""
     cancels: tuple[int, ...] = ()
-    """Those of `taken` whose cancellation was asked for."""
+    """Items whose cancellation was asked for while an owner had them in hand."""
     sequence: int = 0
     """The last sequence given to an item."""
     count: int = 0
@@ -94,6 +94,7 @@ class Item(Struct, frozen=True, gc=False):
     due: int = 0
     """0: at once; otherwise not before this time; `NEVER`: when its instance says so."""
     rank: int = 0
+    """Lower is served first.  In a lane it is never above 0, and never below that of an earlier item."""
     segment: int = 0
     attempt: int = 0
     """Finished tries of user code."""

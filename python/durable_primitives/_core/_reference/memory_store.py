@@ -189,6 +189,11 @@ class _MemoryShelf:
     def find_item(self, record: Record, due: int, rank: int, seq: int) -> Item | None:
         return self._rows[record.instance].items.get((due, rank, seq))
 
+    def oldest(self, record: Record) -> Item | None:
+        taken = set(record.taken)
+        free = (item for item in self._rows[record.instance].items.values() if item.seq not in taken)
+        return min(free, key=lambda item: item.seq, default=None)
+
     def lane_rank(self, record: Record, lane: str) -> int | None:
         members = self._rows[record.instance].lanes.get(lane)
         return max(place[1] for _, place in members) if members else None

@@ -82,7 +82,10 @@ def record_row(record: Record) -> Row:
 
 def items_of(rows: Iterable[Row]) -> list[Item]:
     """Items from their columns; the last one is a truth value, which SQLite stores as a number."""
-    return [Item(*row[:11], blocks=row[11] == 1) for row in rows]
+    return [
+        Item(seq, id, payload, at, lane, due, rank, segment, attempt, delivery, error, blocks == 1)
+        for seq, id, payload, at, lane, due, rank, segment, attempt, delivery, error, blocks in rows
+    ]
 
 
 def receipts_of(rows: Iterable[Row]) -> dict[str, Receipt]:

@@ -1,7 +1,7 @@
 """The rows as `apply` sees them, inside one transaction (`durable_primitives.kernel.apply.Shelf` says what each means).
 
-What a batch will look at is read at its start in a few queries.  Writes are gathered in `Working` and leave in few
-statements, at the end or before a query that must see them.
+What a batch will ask for is read at its start in a few queries.  What it writes is gathered and leaves in few
+statements, at the end or before a query that must see it.
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from sqlite3 import Connection
 
+from msgspec import structs
+
+from durable_primitives.backends.sqlite.failures import BACKEND
 from durable_primitives.backends.sqlite.rows import (
     Row,
     items_of,
@@ -19,7 +22,7 @@ from durable_primitives.backends.sqlite.rows import (
     record_row,
 )
 from durable_primitives.backends.sqlite.statements import insert_rows, sql
-from durable_primitives.backends.sqlite.working import Working
+from durable_primitives.backends.sqlite.working import Run, Working
 from durable_primitives.errors import StorageCorruptedError
 from durable_primitives.kernel.record import NEVER, DeadLetter, Item, Receipt, Record, Settlement
 from durable_primitives.kernel.transition import ClaimRequest, NewItem, Transition
@@ -33,28 +36,36 @@ class SQLiteShelf:
         self._execute = connection.execute
         self._namespace = namespace
         self._working: dict[str, Working] = {}
+        self._asked: dict[str, list[str]] = {}
+        """Event ids that the batch asks for, by instance."""
         self._last_key: int | None = None
+
+        # What is to be written: rows of parameters.
+        self._ready_items: list[Row] = []
+        self._other_items: list[Row] = []
+        self._moves: list[Row] = []
+        self._plain_receipts: list[tuple[str, int, int, int]] = []
+        self._other_receipts: list[Row] = []
+        self._receipt_moves: list[Row] = []
+        self._ended: dict[tuple[int, str, int], list[str]] = {}
 
     # Reading ahead.
 
     def load(self, transitions: Sequence[Transition]) -> None:
-        """Read the records of the instances that a batch names, and the receipts that it may meet."""
+        """Read the records that a batch names, with the receipts and the lanes that it asks for."""
         self.load_records({transition.instance for transition in transitions})
-        receipts: list[tuple[int, str]] = []
-        lanes: set[tuple[int, str]] = set()
+        lanes: set[tuple[str, str]] = set()
         for t in transitions:
-            working = self._working.get(t.instance)
-            if working is None:
-                continue
+            ids = [*t.remember, *t.cancel] if t.remember or t.cancel else []
             for new in t.append:
                 if not new.fresh and new.id is not None:
-                    receipts.append((working.ik, new.id))
+                    ids.append(new.id)
                 if new.rank and new.lane is not None:
-                    lanes.add((working.ik, new.lane))
-            if t.remember or t.cancel:
-                receipts += [(working.ik, id) for id in (*t.remember, *t.cancel)]
-        if receipts:
-            self._load_receipts(receipts)
+                    lanes.add((t.instance, new.lane))
+            if ids:
+                self._asked.setdefault(t.instance, []).extend(ids)
+        if self._asked:
+            self._load_receipts(self._asked)
         if lanes:
             self._load_lane_ranks(lanes)
 
@@ -63,16 +74,23 @@ class SQLiteShelf:
         for row in self._execute(sql("load_instances"), (self._namespace, json_array(instances))):
             self._working[row[0]] = _working_of(row)
 
-    def _load_receipts(self, wanted: Sequence[tuple[int, str]]) -> None:
-        by_key = {working.ik: working for working in self._working.values()}
-        for ik, id in wanted:
-            by_key[ik].known[id] = None
+    def _load_receipts(self, asked: dict[str, list[str]]) -> None:
+        wanted: list[tuple[int, str]] = []
+        by_key: dict[int, Working] = {}
+        for instance, ids in asked.items():
+            working = self._working.get(instance)
+            if working is not None:
+                by_key[working.ik] = working
+                working.known.update(dict.fromkeys(ids))
+                wanted += [(working.ik, id) for id in working.known]
         for ik, *row in self._execute(sql("load_receipts"), (json_array(wanted),)):
             by_key[ik].known[row[0]] = Receipt(*row)
 
-    def _load_lane_ranks(self, wanted: Iterable[tuple[int, str]]) -> None:
-        by_key = {working.ik: working for working in self._working.values()}
-        for ik, lane, rank in self._execute(sql("load_lane_ranks"), (json_array(wanted),)):
+    def _load_lane_ranks(self, asked: Iterable[tuple[str, str]]) -> None:
+        wanted = [(w, lane) for instance, lane in asked if (w := self._working.get(instance)) is not None]
+        by_key = {working.ik: working for working, _ in wanted}
+        pairs = json_array([(working.ik, lane) for working, lane in wanted])
+        for ik, lane, rank in self._execute(sql("load_lane_ranks"), (pairs,)):
             by_key[ik].lane_ranks[lane] = rank
 
     # Records.
@@ -82,15 +100,15 @@ class SQLiteShelf:
         return None if working is None else working.record
 
     def add_record(self, record: Record) -> None:
-        self._working[record.instance] = Working(self._new_key(), record, stored=False)
+        working = Working(self._new_key(), record, stored=False)
+        working.known = dict.fromkeys(self._asked.get(record.instance, ()))
+        self._working[record.instance] = working
 
     def erase(self, record: Record) -> None:
         working = self._working[record.instance]
-        if not working.bare:
-            key = (working.ik,)
-            self.flush()
-            for name in ("delete_receipts_of_items", "delete_live_receipts", "delete_all_items", "delete_all_letters"):
-                self._execute(sql(name), key)
+        self.flush()
+        for name in ("delete_receipts_of_items", "delete_live_receipts", "delete_all_items", "delete_all_letters"):
+            self._execute(sql(name), (working.ik,))
         working.forget(self._new_key())
 
     def touch(self, instance: str) -> None:
@@ -144,27 +162,96 @@ class SQLiteShelf:
         self._last_key += 1
         return self._last_key
 
+    # Receipts.
+
+    def receipt(self, record: Record, id: str) -> Receipt | None:
+        working = self._working[record.instance]
+        if id not in working.known:
+            self.flush()
+            self._load_receipts({record.instance: [id]})
+        return working.known[id]
+
+    def remember(self, record: Record, id: str) -> None:
+        self._keep_receipt(self._working[record.instance], Receipt(id, 0, 0, segment=record.segment))
+
+    def _keep_receipt(self, working: Working, receipt: Receipt) -> None:
+        id, seq, position, due, rank, segment, _, _ = structs.astuple(receipt)
+        if id in working.ended:
+            self._flush_receipts()
+        if due or rank or segment:
+            self._other_receipts.append((working.ik, id, seq, position, due, rank, segment))
+        else:
+            self._plain_receipts.append((id, working.ik, seq, position))
+        if id in working.known:
+            working.known[id] = receipt
+
     # Items.
 
     def accept(self, record: Record, new: NewItem, at: int, rank: int, seq: int, position: int) -> None:
-        self._working[record.instance].accept(new, at, rank, seq, position)
+        working = self._working[record.instance]
+        ik, id, due, lane, segment = working.ik, new.id, new.due, new.lane, record.segment
+        if lane is None and new.blocks and not (due or rank or segment):
+            self._ready_items.append((ik, seq, id, new.payload, at))
+        else:
+            self._other_items.append((ik, seq, id, new.payload, at, lane, due, rank, segment, int(new.blocks)))
+            if lane is not None:
+                working.raise_lane(lane, rank)
+        if id is not None:
+            self._keep_receipt(working, Receipt(id, seq, position, due, rank, segment))
 
     def settle(self, record: Record, item: Item, settlement: Settlement, expires_at: int) -> None:
-        self._working[record.instance].settle(item, settlement, expires_at)
+        working = self._working[record.instance]
+        self._flush_one(working, item)
+        working.new = False
+        working.gone[item.seq] = (item.due, item.rank)
+        if item.lane is not None:
+            working.lane_ranks.pop(item.lane, None)
+        id = item.id
+        if id is None:
+            return
+        working.ended.add(id)
+        self._ended.setdefault((working.ik, settlement, expires_at), []).append(id)
+        known = working.known.get(id)
+        if known is not None:
+            working.known[id] = structs.replace(known, settlement=settlement, expires_at=expires_at)
 
     def move(self, record: Record, item: Item, moved: Item) -> None:
-        self._working[record.instance].move(item, moved)
+        working = self._working[record.instance]
+        self._flush_one(working, item)
+        working.moved.add(item.seq)
+        how = (moved.due, moved.attempt, moved.delivery, moved.error, int(moved.blocks))
+        self._moves.append((*how, working.ik, item.due, item.rank, item.seq))
+        if item.id is not None and item.due != moved.due:
+            self._receipt_moves.append((moved.due, working.ik, item.id))
+            known = working.known.get(item.id)
+            if known is not None:
+                working.known[item.id] = structs.replace(known, due=moved.due)
 
     def find_item(self, record: Record, due: int, rank: int, seq: int) -> Item | None:
-        self.flush_items()
-        found = items_of(self._execute(sql("find_item"), (self._working[record.instance].ik, due, rank, seq)))
+        working = self._working[record.instance]
+        if working.unwritten:
+            self.flush_items()
+        if seq in working.gone:
+            return None
+        found = items_of(self._execute(sql("find_item"), (working.ik, due, rank, seq)))
         return found[0] if found else None
+
+    def oldest(self, record: Record) -> Item | None:
+        working = self._working[record.instance]
+        if working.moved:
+            self.flush_items()
+        while True:
+            away = json_array([*record.taken, *working.gone])
+            found = items_of(self._execute(sql("find_oldest_item"), (working.ik, away)))
+            if found or not working.unwritten:
+                return found[0] if found else None
+            self.flush_items()
 
     def lane_rank(self, record: Record, lane: str) -> int | None:
         working = self._working[record.instance]
-        if lane not in working.lane_ranks and not working.bare:
+        if lane not in working.lane_ranks and not working.new:
             self.flush_items()
-            self._load_lane_ranks([(working.ik, lane)])
+            self._load_lane_ranks([(record.instance, lane)])
         return working.lane_ranks.get(lane)
 
     def take(self, record: Record, now: int, limit: int) -> list[Item]:
@@ -182,52 +269,35 @@ class SQLiteShelf:
 
     def _away(self, working: Working, taken: Sequence[int] = ()) -> str:
         """Make the items of an instance fit for a query: which of the stored ones it is to leave out."""
-        if working.arrivals or working.moved:
+        if working.unwritten:
             self.flush_items()
         return json_array([*taken, *working.gone])
 
     # Segments.
 
     def retire(self, record: Record, segment: int, settlement: Settlement, expires_at: int) -> int:
-        return self._empty(self._working[record.instance], (0, segment), (), settlement, expires_at)
+        return self._empty(record, (0, segment), (), settlement, expires_at)
 
     def clear(self, record: Record, segment: int, expires_at: int) -> int:
-        return self._empty(self._working[record.instance], (segment, NEVER), record.taken, "cleared", expires_at)
+        return self._empty(record, (segment, NEVER), record.taken, "cleared", expires_at)
 
     def _empty(
-        self,
-        working: Working,
-        segments: tuple[int, int],
-        taken: Sequence[int],
-        settlement: Settlement,
-        expires_at: int,
+        self, record: Record, segments: tuple[int, int], taken: Sequence[int], settlement: Settlement, expires_at: int
     ) -> int:
-        """Delete the items of some segments but those that are taken, and settle their receipts; how many items."""
+        """Delete the items of some segments but those that are taken, settle their receipts; how many items went."""
         self.flush()
-        (first, last), key, away = segments, working.ik, json_array(taken)
-        ids = [row[0] for row in self._execute(sql("list_batched_receipts"), (key, first, last, away))]
+        working = self._working[record.instance]
+        key, away, (first, last) = working.ik, json_array(taken), segments
+        end = (settlement, expires_at, key)
+        self._execute(sql("settle_batched_receipts"), (*end, first, last, away))
+        if first <= 0 <= last:
+            self._execute(sql("settle_loose_receipts"), (*end, away))
         count = self._execute(sql("delete_batched_items"), (key, first, last, away)).rowcount
         if first <= 0 <= last:
-            ids += [row[0] for row in self._execute(sql("list_loose_receipts"), (key, away))]
             count += self._execute(sql("delete_loose_items"), (key, away)).rowcount
-        for id in ids:
-            working.settle_receipt(id, settlement, expires_at)
-        working.lane_ranks = {}
+        working.settle(lambda r: first <= r.segment <= last and r.seq not in taken, settlement, expires_at)
+        working.lane_ranks, working.new = {}, False
         return count
-
-    # Receipts.
-
-    def receipt(self, record: Record, id: str) -> Receipt | None:
-        working = self._working[record.instance]
-        if id not in working.known:
-            self._flush_receipts()
-            working.known[id] = None
-            if not working.bare:
-                self._load_receipts([(working.ik, id)])
-        return working.known[id]
-
-    def remember(self, record: Record, id: str) -> None:
-        self._working[record.instance].remember(id)
 
     # Dead letters: few, so each is written at once.
 
@@ -236,9 +306,7 @@ class SQLiteShelf:
         return found[0] if found else None
 
     def keep_letter(self, record: Record, letter: DeadLetter) -> None:
-        working = self._working[record.instance]
-        working.bare = False
-        self._execute(sql("put_letter"), letter_row(working.ik, letter))
+        self._execute(sql("put_letter"), letter_row(self._working[record.instance].ik, letter))
 
     def drop_letter(self, record: Record, id: str) -> bool:
         return self._execute(sql("delete_letter"), (self._working[record.instance].ik, id)).rowcount > 0
@@ -251,81 +319,51 @@ class SQLiteShelf:
         self._flush_receipts()
 
     def flush_items(self) -> None:
-        """Write all items, and the receipts that came with them."""
-        self._flush_arrivals()
-        runs: list[tuple[int, int, int, int, int]] = []
-        moves: list[tuple[object, ...]] = []
+        """Write all items."""
+        runs: list[Run] = []
         gone = 0
         for working in self._working.values():
+            working.written, working.moved = working.record.sequence, set()
             if working.gone:
                 gone += len(working.gone)
-                runs += working.gone_runs()
+                runs += working.runs()
                 working.gone = {}
-            if working.moved:
-                moves += [_move(working.ik, place, item) for place, item in working.moved.values()]
-                working.moved = {}
+        if self._moves:
+            self._write_items("move_item", self._moves, len(self._moves))
+            self._moves = []
         if runs:
             self._write_items("delete_items", runs, gone)
-        if moves:
-            self._write_items("update_item", moves, len(moves))
+        insert_rows(self._connection, "insert_ready_items", self._ready_items)
+        insert_rows(self._connection, "insert_items", self._other_items)
+        self._ready_items, self._other_items = [], []
 
-    def _flush_arrivals(self) -> None:
-        ready: list[tuple[object, ...]] = []
-        plain: list[tuple[object, ...]] = []
-        items: list[tuple[object, ...]] = []
-        receipts: list[tuple[object, ...]] = []
-        for working in self._working.values():
-            ik = working.ik
-            for new, at, rank, seq, position, segment in working.arrivals:
-                id, lane, due = new.id, new.lane, new.due
-                if lane is None and not (due or rank or segment) and new.blocks:
-                    ready.append((ik, seq, id, new.payload, at))
-                else:
-                    items.append((ik, seq, id, new.payload, at, lane, due, rank, segment, int(new.blocks)))
-                if id is None:
-                    continue
-                if due or rank or segment:
-                    receipts.append((ik, id, seq, position, due, rank, segment))
-                else:
-                    plain.append((id, ik, seq, position))
-            if working.arrivals:
-                working.arrivals, working.bare = [], False
-        insert_rows(self._connection, "insert_ready_items", ready)
-        insert_rows(self._connection, "insert_items", items)
-        insert_rows(self._connection, "insert_receipts", plain)
-        insert_rows(self._connection, "put_receipts", receipts)
+    def _flush_one(self, working: Working, item: Item) -> None:
+        """Write all items if this one is not stored as it is."""
+        if item.seq > working.written or item.seq in working.moved:
+            self.flush_items()
 
-    def _write_items(self, name: str, rows: Iterable[tuple[object, ...]], expected: int) -> None:
+    def _write_items(self, name: str, rows: Sequence[Row], expected: int) -> None:
         found = self._connection.executemany(sql(name), rows).rowcount
         if found != expected:
             raise StorageCorruptedError(
                 f"{expected - found} of {expected} items that a worker had in hand are not in the store",
-                backend="sqlite",
+                backend=BACKEND,
                 outcome="not_applied",
             )
 
     def _flush_receipts(self) -> None:
-        """Write what became of receipts, and those that have no item."""
-        self._flush_arrivals()
-        for working in self._working.values():
-            ik = working.ik
-            loose = [(ik, id, 0, 0, 0, 0, segment) for id, segment in working.loose]
-            insert_rows(self._connection, "put_receipts", loose)
-            for (settlement, expires_at), ids in working.settled.items():
-                self._execute(sql("settle_receipts"), (settlement, expires_at, ik, json_array(ids)))
-            for id, due in working.moved_receipts.items():
-                self._execute(sql("move_receipt"), (due, ik, id))
-            if working.loose:
-                working.loose, working.bare = [], False
-            working.settled, working.moved_receipts = {}, {}
+        self._plain_receipts.sort()  # The order of the tree: one finds its place beside the one before.
+        insert_rows(self._connection, "insert_receipts", self._plain_receipts)
+        insert_rows(self._connection, "insert_other_receipts", self._other_receipts)
+        if self._receipt_moves:
+            self._connection.executemany(sql("move_receipt"), self._receipt_moves)
+        for (ik, settlement, expires_at), ids in self._ended.items():
+            self._execute(sql("settle_receipts"), (settlement, expires_at, ik, json_array(ids)))
+        if self._ended:
+            for working in self._working.values():
+                working.ended = set()
+        self._plain_receipts, self._other_receipts, self._receipt_moves, self._ended = [], [], [], {}
 
 
 def _working_of(row: Row) -> Working:
-    """A stored record, from its columns, its key and its alarm."""
-    return Working(row[-2], record_of(row), row[-1], stored=True)
-
-
-def _move(ik: int, place: tuple[int, int], item: Item) -> tuple[object, ...]:
-    """The parameters of ``update_item``."""
-    due, rank = place
-    return (item.due, item.attempt, item.delivery, item.error, int(item.blocks), ik, due, rank, item.seq)
+    return Working(row[24], record_of(row), row[25], stored=True)

@@ -11,7 +11,7 @@ from msgspec import structs
 from durable_primitives.durations import format_ms, to_datetime
 from durable_primitives.errors import DefinitionError, DurablePrimitivesError, ExecutionError, SerializationError
 from durable_primitives.events import ErrorInfo
-from durable_primitives.kernel.transition import FLUSH_DUE, Due, Transition
+from durable_primitives.kernel.transition import Transition
 from durable_primitives.logs import bind_context, get_logger
 from durable_primitives.primitives.buffer.context import BufferDeadLetterContext, BufferExecuteContext
 from durable_primitives.primitives.buffer.definition import BufferDefinition
@@ -60,7 +60,8 @@ class BufferExecutor:
         if begun.released:
             return True
         flush = read(await owned.refresh()).flush
-        assert flush is not None
+        if flush is None:
+            return await self._rest(owned)
         ending = await self._flush(owned, flush)
         tells = ending.on == "gave_up" and self._definition.on_dead_letter is not None
         go_on = tells or not (owned.draining or owned.crowded())
@@ -73,17 +74,16 @@ class BufferExecutor:
             await owned.refresh()
         return settled.released
 
+    async def _rest(self, owned: Ownership) -> bool:
+        """Nothing was waiting; returns whether that is still so, and the instance was given back."""
+        idle = self._flushing.is_idle(owned.record)
+        if idle:
+            at = owned.runtime.now()
+            await owned.commit(Transition(instance=owned.instance, at=at, guard=owned.fence, release="yes"))
+        return idle
+
     async def _give_back(self, owned: Ownership) -> None:
-        """Leave everything as it is, no attempt counted, to be taken up at once by whoever comes next."""
-        await owned.commit(
-            Transition(
-                instance=owned.instance,
-                at=owned.runtime.now(),
-                guard=owned.fence,
-                dues=(Due(FLUSH_DUE, "earlier", owned.runtime.now()),),
-                release="yes",
-            )
-        )
+        await owned.commit(self._flushing.give_back(owned.instance, owned.fence, owned.runtime.now()))
 
     # One batch.
 

@@ -3,9 +3,8 @@
 Batches are handed over one at a time, the oldest first; one that waits for its retry holds back those behind it.
 
 The due `FLUSH_DUE` says that a batch was sealed, and an append that fills a batch sets it behind the owner's back.  So
-it is cleared only where nothing can be overlooked: by the commit that begins a batch (after which the owner reads the
-record again, and sees whatever was sealed before), while a retry is due anyway, or if not one event came in since the
-owner looked.
+that none is overlooked, only `begin` clears it, and unless a retry is due anyway the owner reads the record once more
+after that commit: what was sealed before, it sees; what is sealed later leaves the due set.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ from durable_primitives.primitives.buffer.stored import (
 )
 from durable_primitives.primitives.buffer.telling import ended
 from durable_primitives.primitives.buffer.transitions import SETTLEMENTS, TRANSITIONS
-from durable_primitives.primitives.buffer.writing import put, sealing, still_open
+from durable_primitives.primitives.buffer.writing import put, sealing
 from durable_primitives.services.failures import encode_failure
 from durable_primitives.services.purge import DEAD_LETTER_MS
 from durable_primitives.signals import Cancel, DeadLetter, Retry, Snooze
@@ -80,23 +79,20 @@ class Flushing:
         self._namespace = namespace
 
     def begin(self, record: Record, guard: Guard, now: int) -> Decision[object]:
-        """Take up the next batch; if there is none, or its time has not come, give the instance back."""
+        """Take up the next batch; if its time has not come, give the instance back; if there is none, look again."""
         stored, items = read(record), tuple[NewItem, ...]()
         dues = [Due(FLUSH_DUE, "clear"), Due(RETRY_DUE, "clear")]
         expired = record.dues.get(WINDOW_DUE, NEVER) <= now
         seal = expired and open_count(record, stored) > 0
         if seal:
             stored, items = sealing(stored, record.segment, "flush_after")
-            guard = still_open(guard, record, self._definition.max_events, len(items))
         elif expired:
             dues.append(Due(WINDOW_DUE, "clear"))
         flush = stored.flush or _oldest(record, stored, record.segment if seal else record.segment - 1)
         starts = flush is not None and (flush.retry_at is None or flush.retry_at <= now)
-        if flush is None:
-            guard = structs.replace(guard, room=record.count)
-        elif starts:
+        if flush is not None and starts:
             flush = structs.replace(flush, retry_at=None)
-        else:
+        elif flush is not None:
             dues.append(Due(RETRY_DUE, "set", flush.retry_at or now))
         redrives = tuple(id for id in stored.redrives if flush is None or id != flush.flush_id)
         transition = Transition(
@@ -109,9 +105,18 @@ class Flushing:
             dues=tuple(dues),
             # The deliveries that are counted from here on are those of this batch.
             progress=starts and stored.flush is None,
-            release="no" if starts else "yes",
+            release="no" if starts or flush is None else "yes",
         )
         return Decision(transition, lambda _: None)
+
+    def is_idle(self, record: Record) -> bool:
+        """Whether there is nothing to hand over."""
+        stored = read(record)
+        return stored.flush is None and _oldest(record, stored, record.segment - 1) is None
+
+    def give_back(self, instance: str, guard: Guard, now: int) -> Transition:
+        """Leave everything as it is, no attempt counted, to be taken up at once by whoever comes next."""
+        return Transition(instance=instance, at=now, guard=guard, dues=(Due(FLUSH_DUE, "earlier", now),), release="yes")
 
     def judge(self, error: BaseException, attempt: int, batch: Batch, draw: float) -> Ending:
         """How an attempt ended that raised `error`; `draw` is random, in [0, 1)."""

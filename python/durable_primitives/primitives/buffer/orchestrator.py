@@ -8,12 +8,12 @@ from durable_primitives.errors import InvalidStateError
 from durable_primitives.events import BufferCleared, BufferDiscarded, BufferFlushRequested, BufferRedriven
 from durable_primitives.kernel.decision import Decision
 from durable_primitives.kernel.record import Record, Snapshot
-from durable_primitives.kernel.transition import FLUSH_DUE, WINDOW_DUE, Clear, Due, Guard, Outcome, Transition
+from durable_primitives.kernel.transition import FLUSH_DUE, Clear, Due, Guard, Outcome, Transition
 from durable_primitives.primitives.buffer import queries
 from durable_primitives.primitives.buffer.adding import Adding
 from durable_primitives.primitives.buffer.results import ClearResult, FlushReceipt
 from durable_primitives.primitives.buffer.stored import OPEN, alive, flush_id, open_count, read
-from durable_primitives.primitives.buffer.writing import put, sealing, still_open
+from durable_primitives.primitives.buffer.writing import put, sealing
 from durable_primitives.services.metadata import identify
 
 
@@ -44,15 +44,13 @@ class BufferOrchestrator(Adding):
         changed, items = sealing(stored, record.segment, "manual")
 
         def count(outcome: Outcome) -> int:
-            if outcome.verdict == "full":
-                # It was filled, and so sealed, between the look and the commit: what was asked for has happened.
-                return self.definition.max_events or seen
+            # Those that came in between the look and the commit are flushed with the others.
             return seen + outcome.count - len(items) - record.count
 
         transition = Transition(
             instance=instance,
             at=now,
-            guard=still_open(Guard(version=record.version), record, self.definition.max_events, len(items)),
+            guard=Guard(version=record.version),
             put=put(self.definition, record, changed),
             append=items,
             seal=True,
@@ -72,23 +70,17 @@ class BufferOrchestrator(Adding):
             return Decision(None, lambda _: ClearResult(instance, False, 0))
         in_record = stored.folded.count if stored.folded is not None else 0
 
-        def reply(outcome: Outcome) -> ClearResult:
-            # "full": it was filled, and so sealed, between the look and the commit: there is nothing to drop.
-            dropped = outcome.cleared + in_record if outcome.verdict == "applied" else 0
-            return ClearResult(instance, dropped > 0, dropped)
-
         transition = Transition(
             instance=instance,
             at=now,
-            guard=still_open(Guard(version=record.version), record, self.definition.max_events, 0),
+            guard=Guard(version=record.version),
             put=put(self.definition, record, structs.replace(stored, folded=None)),
             clear=Clear(record.segment, now + self.definition.dedupe_ms),
-            dues=(Due(WINDOW_DUE, "clear"),),
         )
         who = identify(self.namespace, instance)
         return Decision(
             transition,
-            reply,
+            lambda outcome: ClearResult(instance, True, outcome.cleared + in_record),
             lambda outcome: (BufferCleared(at_ms=now, event_count=outcome.cleared + in_record, **who),),
         )
 

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import structs
 
 from durable_primitives.kernel.record import NEVER, Record
-from durable_primitives.kernel.transition import Guard, NewItem, Put
+from durable_primitives.kernel.transition import NewItem, Put
 from durable_primitives.primitives.buffer.definition import BufferDefinition
 from durable_primitives.primitives.buffer.stored import OPEN, FlushReason, Stored, encode
 
@@ -28,16 +28,3 @@ def sealing(stored: Stored, segment: int, reason: FlushReason) -> tuple[Stored, 
     reasons = stored.reasons if reason == "max_events" else {**stored.reasons, segment: reason}
     items = () if stored.folded is None else (NewItem(None, encode(stored.folded), due=NEVER),)
     return structs.replace(stored, reasons=reasons, folded=None), items
-
-
-def still_open(guard: Guard, record: Record, max_events: int | None, added: int) -> Guard:
-    """`guard`, and nobody has sealed the open batch of `record` since.
-
-    An append writes no record, so the version does not tell that the batch was filled meanwhile, but the count does: a
-    batch with room left holds less than `max_events`, and whatever else changes the count changes the version too.
-    `added` are the items that the guarded transition itself appends.
-    """
-    if max_events is None:
-        return guard
-    others = record.count - record.segment_count
-    return structs.replace(guard, room=max(record.count, others + max_events - 1) + added)

@@ -129,7 +129,8 @@ class _Execution:
     async def _run(self, attempt: Attempt[Any], context: ContinuousContext[Any]) -> None:
         runtime = self._ownership.runtime
         started = runtime.monotonic()
-        if self._changed or self._ownership.draining:
+        if self._changed:
+            # It happened while the begin was on its way, perhaps to an attempt that was decided anew since.
             self._on_change()
         with bind_context(
             primitive=self._definition.kind,
@@ -175,15 +176,17 @@ class _Execution:
         if self._ownership.lost or self._ownership.draining:
             self._attempt.cancelled = True
         elif self._looking is None:
-            self._looking = self._ownership.runtime.spawn(self._look(self._attempt), "durable-primitives look")
+            self._looking = self._ownership.runtime.spawn(self._look(), "durable-primitives look")
 
-    async def _look(self, attempt: Attempt[Any]) -> None:
+    async def _look(self) -> None:
         """Ask the handler to end if its run is no longer wanted."""
         try:
-            while self._changed and not attempt.cancelled:
+            while self._changed:
                 self._changed = False
                 record = await self._ownership.refresh()
-                attempt.cancelled = not self._runs.is_current(record, attempt.run)
+                attempt = self._attempt
+                if attempt is not None and not self._runs.is_current(record, attempt.run):
+                    attempt.cancelled = True
         except DurablePrimitivesError:
             # A lost lease has said so itself; a store that is away is asked again by the next heartbeat.
             return

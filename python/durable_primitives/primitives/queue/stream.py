@@ -155,6 +155,11 @@ class Stream:
         runtime = self._owned.runtime
         if item.lane is None:
             self._ready.done(seq)
+        if seq in self._cancelled:
+            # Asked for while an owner before this one had it in hand.
+            self._cancelled.discard(seq)
+            self._settle(item, self._orchestrator.withdrawn(item, "client", runtime.now()))
+            return
         too_late = self._orchestrator.expired(item, runtime.now())
         if too_late is not None:
             self._settle(item, too_late)

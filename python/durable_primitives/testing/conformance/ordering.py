@@ -90,7 +90,7 @@ async def what_waited_goes_before_what_is_ready(store: Store) -> None:
 @case
 async def a_lane_keeps_its_order_whatever_the_rank(store: Store) -> None:
     """Invariant 7: a priority moves a lane among lanes, never an event past its predecessor in the lane."""
-    for first, second in ((0, 0), (1, 5), (5, 1), (5, 0), (0, -5), (-5, 0), (-1, -5)):
+    for first, second in ((0, 0), (0, -5), (-5, 0), (-1, -5), (-5, -1)):
         instance = f"queue:ranks:{first}:{second}"
         await store.own(0, event("a", "L", rank=first), event("b", "L", rank=second), instance=instance)
         outcome = await store.apply(1, instance, take=1)

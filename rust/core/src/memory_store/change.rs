@@ -21,6 +21,27 @@ pub(super) fn open(t: &Transition, record: &mut Record) {
     }
 }
 
+/// Leaves a tombstone.
+pub(super) fn erase(rows: &mut Rows) {
+    rows.erase();
+    let record = &mut rows.record;
+    record.status = TERMINATED.into();
+    record.data = Arc::default();
+    record.held = false;
+    record.linger_ms = Some(TOMBSTONE_MS);
+    record.dues.clear();
+    record.owner = None;
+    record.taken.clear();
+    record.cancels.clear();
+    record.count = 0;
+    record.segment_count = 0;
+    record.deliveries = 0;
+    record.finished = 0;
+    record.purge_at = None;
+    record.version += 1;
+    record.generation += 1;
+}
+
 /// The parts of one transition, applied to the rows of one instance.
 pub(super) struct Change<'a> {
     pub(super) t: &'a Transition,
@@ -65,7 +86,7 @@ impl<'a> Change<'a> {
             .chain(t.mark.iter().map(|&(place, _)| place))
             .chain(t.bury.iter().filter_map(|burial| burial.place));
         for place in places {
-            if !t.erase && !self.rows.has_item(place) {
+            if !self.rows.has_item(place) {
                 return Err(InvalidArgument::new(
                     "item",
                     "one that the owner has in hand",
@@ -78,9 +99,6 @@ impl<'a> Change<'a> {
 
     fn change(&mut self) {
         let t = self.t;
-        if t.erase {
-            self.erase();
-        }
         self.put();
         for id in &t.remember {
             let segment = self.rows.record.segment;
@@ -92,16 +110,10 @@ impl<'a> Change<'a> {
         self.settle_taken();
         self.rarely();
         self.append();
-        if t.seal && self.rows.record.segment_count > 0 {
-            self.seal();
-        }
-        if t.append.is_empty()
-            || self
-                .outcome
-                .accepted
-                .iter()
-                .any(|accepted| !accepted.duplicate)
-        {
+        if t.append.is_empty() || self.outcome.accepted.iter().any(|one| !one.duplicate) {
+            if t.seal && self.rows.record.segment_count > 0 {
+                self.seal();
+            }
             self.change_dues();
         }
         if t.progress {
@@ -121,25 +133,6 @@ impl<'a> Change<'a> {
         }
     }
 
-    fn erase(&mut self) {
-        self.rows.erase();
-        let record = &mut self.rows.record;
-        record.status = TERMINATED.into();
-        record.data = Arc::default();
-        record.held = false;
-        record.linger_ms = Some(TOMBSTONE_MS);
-        record.dues.clear();
-        record.owner = None;
-        record.taken.clear();
-        record.cancels.clear();
-        record.count = 0;
-        record.segment_count = 0;
-        record.deliveries = 0;
-        record.finished = 0;
-        record.version += 1;
-        record.generation += 1;
-    }
-
     fn put(&mut self) {
         if let Some(put) = &self.t.put {
             let record = &mut self.rows.record;
@@ -147,6 +140,7 @@ impl<'a> Change<'a> {
             record.data = Arc::clone(&put.data);
             record.held = put.held;
             record.linger_ms = put.linger_ms;
+            record.purge_at = None;
             record.version += 1;
         }
     }
@@ -177,7 +171,6 @@ impl<'a> Change<'a> {
         let after = if was_idle { t.at } else { -1 };
         record.owner = None;
         record.taken.clear();
-        record.cancels.clear();
         record.deliveries = 0;
         let due = if record.count > 0 {
             self.rows.item_due(after)

@@ -1,8 +1,9 @@
 //! Why a transition must not apply.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::model::{NewItem, Record, Transition};
+use super::model::{NewItem, Receipt, Record, Transition};
 use super::rows::Rows;
 
 /// Why a transition must not apply.
@@ -33,34 +34,31 @@ pub(super) fn refusal(t: &Transition, rows: Option<&Rows>) -> Option<&'static st
     if is_full(t, rows) {
         return Some("full");
     }
-    let known = |id: &Arc<str>| rows.is_some_and(|rows| rows.receipts.contains_key(id));
+    let known = |id: &Arc<str>| rows.is_some_and(|rows| rows.receipt(id, t.at).is_some());
     t.remember.iter().any(known).then_some("duplicate")
 }
 
+/// Whether what is new among the appended items has no room.
 fn is_full(t: &Transition, rows: Option<&Rows>) -> bool {
     let Some(room) = t.guard.room else {
         return false;
     };
-    let new = i64::try_from(t.append.len()).unwrap_or(i64::MAX);
-    match rows {
-        None => new > room,
-        Some(_) if t.drop_oldest => false,
-        Some(rows) => {
-            let over = rows.record.count + new - room;
-            let duplicates = t
-                .append
-                .iter()
-                .filter(|new| is_duplicate(new, rows))
-                .count();
-            over > 0 && over > i64::try_from(duplicates).unwrap_or(i64::MAX)
-        }
+    if t.drop_oldest || t.append.is_empty() {
+        return false;
     }
+    let mut ids = HashSet::new();
+    let new = t
+        .append
+        .iter()
+        .filter(|new| new.id.as_ref().is_none_or(|id| ids.insert(id)))
+        .filter(|new| rows.is_none_or(|rows| known(new, rows, t.at).is_none()))
+        .count();
+    let held = rows.map_or(0, |rows| rows.record.count);
+    new > 0 && held + i64::try_from(new).unwrap_or(i64::MAX) > room
 }
 
-pub(super) fn is_duplicate(new: &NewItem, rows: &Rows) -> bool {
-    !new.fresh
-        && new
-            .id
-            .as_ref()
-            .is_some_and(|id| rows.receipts.contains_key(id))
+/// The receipt that makes an append a duplicate.
+pub(super) fn known<'a>(new: &NewItem, rows: &'a Rows, at: i64) -> Option<&'a Receipt> {
+    let id = new.id.as_ref().filter(|_| !new.fresh)?;
+    rows.receipt(id, at)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::change::Change;
-use super::guards::is_duplicate;
+use super::guards::known;
 use super::model::{
     Accepted, FLUSH_DUE, ITEMS_DUE, Item, NEVER, NewItem, Receipt, TOMBSTONE_MS, WINDOW_DUE,
 };
@@ -15,17 +15,15 @@ impl Change<'_> {
         let t = self.t;
         let room = if t.drop_oldest { t.guard.room } else { None };
         for new in &t.append {
-            if is_duplicate(new, self.rows) {
-                let segment_count = self.rows.record.segment_count;
-                if let Some(known) = new.id.as_ref().and_then(|id| self.rows.receipts.get(id)) {
-                    self.outcome.accepted.push(Accepted {
-                        seq: known.seq,
-                        position: known.position,
-                        segment: known.segment,
-                        segment_count,
-                        duplicate: true,
-                    });
-                }
+            if let Some(known) = known(new, self.rows, t.at) {
+                let duplicate = Accepted {
+                    seq: known.seq,
+                    position: known.position,
+                    segment: known.segment,
+                    segment_count: self.rows.record.segment_count,
+                    duplicate: true,
+                };
+                self.outcome.accepted.push(duplicate);
                 continue;
             }
             if room.is_some_and(|room| self.rows.record.count >= room) {
@@ -108,8 +106,8 @@ impl Change<'_> {
             .linger_ms
             .filter(|&ms| ms != 0)
             .unwrap_or(TOMBSTONE_MS);
-        for item in self.rows.take(NEVER - 1, 1) {
-            self.settle(item.place(), &"cleared".into(), self.t.at + linger);
+        if let Some(oldest) = self.rows.oldest() {
+            self.settle(oldest, &"cleared".into(), self.t.at + linger);
             self.outcome.cleared += 1;
         }
     }
@@ -129,8 +127,8 @@ impl Change<'_> {
         record.segment += 1;
         record.segment_count = 0;
         record.dues.remove(WINDOW_DUE);
-        let flush = record.dues.entry(FLUSH_DUE.into()).or_insert(at);
-        *flush = at.min(*flush);
+        // A due that is set is left alone: it may be the retry of an older segment, which goes first.
+        record.dues.entry(FLUSH_DUE.into()).or_insert(at);
     }
 }
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use crate::InvalidArgument;
 use crate::alarm_heap::AlarmHeap;
-use change::{Change, open};
+use change::{Change, erase, open};
 use guards::refusal;
 use model::{Claim, ClaimRequest, DeadLetter, Item, Outcome, Receipt, Record, Tally, Transition};
 use rows::Rows;
@@ -36,14 +36,20 @@ impl MemoryStore {
         if let Some(verdict) = refusal(t, known) {
             return Ok(refused(verdict));
         }
-        let created = !known.is_some_and(|rows| rows.record.is_live());
-        if created && t.create.is_none() && t.put.is_none() {
+        let opens = t.create.is_some() || t.put.is_some();
+        let live = known.is_some_and(|rows| rows.record.is_live());
+        if !live && !opens {
             return Ok(refused("conflict"));
         }
         let rows = self
             .rows
             .entry(Arc::clone(&t.instance))
             .or_insert_with(|| Rows::new(Record::new(Arc::clone(&t.instance))));
+        let ends = live && t.erase;
+        if ends {
+            erase(rows);
+        }
+        let created = opens && (!live || ends);
         if created {
             open(t, &mut rows.record);
         }
@@ -66,7 +72,6 @@ impl MemoryStore {
             record.owner = Some(Arc::clone(&request.owner));
             record.lease_until = request.at + request.lease_ms;
             record.deliveries += 1;
-            record.cancels.clear();
             record.purge_at = None;
             let wanted = if record.held { 0 } else { request.take };
             let items = rows.take(request.at, wanted);

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::change::Change;
-use super::model::{Burial, DeadLetter, Item, NewItem, Place, Receipt, Removal, TOMBSTONE_MS};
+use super::model::{
+    Burial, DeadLetter, Item, NewItem, Place, Receipt, Removal, TOMBSTONE_MS, WINDOW_DUE,
+};
 
 impl Change<'_> {
     // What the owner says about the items in its hands.
@@ -46,7 +48,6 @@ impl Change<'_> {
         if !left.is_empty() {
             let record = &mut self.rows.record;
             record.taken.retain(|seq| !left.contains(seq));
-            record.cancels.retain(|seq| !left.contains(seq));
         }
     }
 
@@ -58,6 +59,7 @@ impl Change<'_> {
     ) -> Option<Item> {
         let item = self.rows.drop_item(place)?;
         self.rows.record.count -= 1;
+        self.rows.record.cancels.retain(|&seq| seq != item.seq);
         if &**settlement == "done" {
             self.rows.record.finished += 1;
         }
@@ -109,7 +111,10 @@ impl Change<'_> {
             let gone = self.rows.drop_items(|item| free(item.segment, item.seq));
             self.lower_count(gone);
             self.outcome.cleared += gone;
-            self.rows.record.segment_count = 0;
+            if clear.segment <= self.rows.record.segment {
+                self.rows.record.segment_count = 0;
+                self.rows.record.dues.remove(WINDOW_DUE);
+            }
             self.expire(
                 |receipt| free(receipt.segment, receipt.seq),
                 &"cleared".into(),
@@ -158,7 +163,7 @@ impl Change<'_> {
     }
 
     fn cancel(&mut self, id: &Arc<str>) -> &'static str {
-        let Some(receipt) = self.rows.receipts.get(id) else {
+        let Some(receipt) = self.rows.receipt(id, self.t.at) else {
             return "not_found";
         };
         match receipt.settlement.as_deref() {

@@ -33,6 +33,24 @@ impl Rows {
         self.letters.clear();
     }
 
+    /// The receipt of an id whose window is not over, swept or not.
+    pub(super) fn receipt(&self, id: &str, at: i64) -> Option<&Receipt> {
+        let receipt = self.receipts.get(id)?;
+        receipt
+            .expires_at
+            .is_none_or(|end| end > at)
+            .then_some(receipt)
+    }
+
+    /// The item that came first, of those that nobody has in hand.
+    pub(super) fn oldest(&self) -> Option<Place> {
+        let free = self
+            .items
+            .values()
+            .filter(|item| !self.record.taken.contains(&item.seq));
+        free.min_by_key(|item| item.seq).map(Item::place)
+    }
+
     pub(super) fn add_item(&mut self, item: Item) {
         let place = item.place();
         if let Some(lane) = &item.lane {
@@ -75,10 +93,11 @@ impl Rows {
     /// item never overtakes its lane.
     pub(super) fn take(&self, now: i64, limit: usize) -> Vec<Item> {
         let taken: HashSet<i64> = self.record.taken.iter().copied().collect();
+        let first_waiting = (1, i64::MIN, i64::MIN);
         let waited = self
             .items
-            .range((1, i64::MIN, i64::MIN)..=(now, i64::MAX, i64::MAX));
-        let ready = self.items.range(..(1, i64::MIN, i64::MIN));
+            .range(first_waiting..(now.max(0) + 1, i64::MIN, i64::MIN));
+        let ready = self.items.range(..first_waiting);
         waited
             .chain(ready)
             .map(|(_, item)| item)

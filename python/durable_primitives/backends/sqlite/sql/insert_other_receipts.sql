@@ -1,4 +1,4 @@
--- Live receipts of every other sort.
+-- Receipts of every other sort.
 -- parameters of each row: ik, id, seq, position, due, rank, segment
 INSERT INTO durable_receipt (ik, id, seq, position, due, rank, segment)
 VALUES (?, ?, ?, ?, ?, ?, ?)
