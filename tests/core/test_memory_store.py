@@ -195,7 +195,7 @@ class Player:
         )
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(history=HISTORIES)
 def test_native_and_reference_give_identical_answers(native: Any, reference: Any, history: Any):
     assert Player(native.MemoryStore()).play(history) == Player(reference.MemoryStore()).play(history)

@@ -9,7 +9,7 @@ import pytest
 from durable_primitives.errors import StorageBusyError, StorageError
 from durable_primitives.primitives.queue import Enqueue, Queue, QueueDeadLetterContext, QueueExecuteContext, stream
 from durable_primitives.retry import Backoff, RetryPolicy
-from tests.engine.fleet import LEASE, SECOND, Fleet
+from tests.engine.fleet import LEASE, SECOND, Fleet, turns
 from tests.engine.gated import Gated
 
 Context = QueueExecuteContext[str]
@@ -96,3 +96,43 @@ async def test_a_slow_store_bounds_how_far_the_handlers_run_ahead(monkeypatch: p
     ahead = [len(transition.remove) for batch, _ in process.wire.trips for transition in batch]
     assert sum(ahead) == 1000
     assert max(ahead) <= 2 * 10 + 1
+
+
+@pytest.mark.parametrize("later", [None, "1 second"])
+async def test_an_event_that_goes_back_holds_back_those_that_arrive_while_its_failure_is_on_its_way(
+    later: str | None,
+) -> None:
+    fleet, starts = await Fleet().open(), list[tuple[str, int]]()
+    fail, finish = asyncio.Event(), asyncio.Event()
+
+    async def execute(ctx: Context) -> None:
+        starts.append((ctx.event, ctx.attempt))
+        if ctx.event == "other":
+            await finish.wait()
+        if ctx.event == "first" and ctx.attempt == 1:
+            await fail.wait()
+            raise ConnectionError("once")
+
+    queue = Queue.make("q", event_schema=str, execute=execute, per_instance=2, retry=POLICY)
+    producer = fleet.producer(queue)
+    process = fleet.process(queue, immediate=False)
+    await producer.enqueue("first", partition_key="k")
+    await producer.enqueue("other")
+    await process.engine.commits.claim()
+    await turns()
+    assert starts == [("first", 1), ("other", 1)]
+    # A successor comes in, and its owner asks for it ...
+    await producer.enqueue("second", partition_key="k", delay=later)
+    fleet.pass_time(0 if later is None else SECOND)
+    process.wire.gate.clear()
+    process.wire.arrived.clear()
+    finish.set()
+    await process.wire.arrived.wait()
+    # ... and before the answer is here, the event before it fails.
+    fail.set()
+    await turns()
+    process.wire.gate.set()
+    await asyncio.wait(process.worker._runs)
+    fleet.pass_time(SECOND)
+    await process.run_due()
+    assert starts == [("first", 1), ("other", 1), ("first", 2), ("second", 1)]

@@ -88,6 +88,18 @@ async def test_execute_sees_the_batch_and_how_it_came_about() -> None:
 
 
 @pytest.mark.parametrize("on_event", [None, Reduce.latest()])
+async def test_execute_sees_when_the_events_of_a_state_came() -> None:
+    handler = Handler()
+    driver, client = await start(handler, on_event=Reduce.latest())
+    await client.add("a", "one")
+    await driver.advance(5 * SECOND)
+    await client.add("a", "two")
+    await driver.advance(MINUTE)
+
+    (ctx,) = handler.calls
+    assert (ctx.first_event_at, ctx.last_event_at) == (to_datetime(EPOCH_MS), to_datetime(EPOCH_MS + 5 * SECOND))
+
+
 async def test_the_reason_says_what_sealed_the_batch(on_event: Any) -> None:
     handler = Handler()
     driver, client = await start(handler, on_event=on_event)
@@ -179,6 +191,18 @@ async def test_a_batch_costs_two_commits() -> None:
     assert len(commits) == 20
 
 
+async def test_a_batch_whose_time_has_come_is_sealed_by_the_commit_that_begins_it() -> None:
+    driver, client = await start(Handler())
+    await client.add("a", "1")
+    before = (await driver.backend.load("buffer:b:a")).record
+    await driver.advance(MINUTE)
+    after = (await driver.backend.load("buffer:b:a")).record
+
+    assert before is not None
+    assert after is not None
+    assert after.version - before.version == 2
+
+
 async def test_a_flush_id_is_not_given_again_after_the_instance_was_purged() -> None:
     handler = Handler()
     driver, client = await start(handler, dedupe_window="1 hour")
@@ -205,6 +229,23 @@ async def test_what_a_handler_sends_is_sent_once_however_often_it_runs() -> None
     await driver.advance(MINUTE)
 
     assert (await driver.client(queue).status()).processed == 2
+
+
+async def test_what_a_handler_adds_to_another_buffer_is_added_once() -> None:
+    digests = Buffer.make("digests", event_schema=str, flush_after="1 hour", execute=Handler())
+
+    async def handler(ctx: BufferExecuteContext[list[str]]) -> None:
+        await ctx.client.buffer(digests).add("all", ctx.state[0])
+        await ctx.client.buffer(digests).add_many("all", ctx.state)
+        if not ctx.is_retry:
+            raise OSError
+
+    definition = Buffer.make("b", event_schema=str, max_events=2, retry=THREE, execute=handler)
+    driver = await Driver(definition, digests).open()
+    await driver.client(definition).add_many("a", ["1", "2"])
+    await driver.advance(MINUTE)
+
+    assert await driver.client(digests).get_state("all") == ["1", "1", "2"]
 
 
 # Failing and waiting.
@@ -440,6 +481,20 @@ async def test_a_redriven_batch_that_fails_again_is_a_dead_letter_again() -> Non
     assert len(handler.calls) == 6
 
 
+async def test_redriven_batches_run_in_the_order_in_which_they_were_redriven() -> None:
+    handler = Handler(*[DeadLetter()] * 3)
+    driver, client = await start(handler, max_events=1)
+    await client.add_many("a", ["1", "2", "3"])
+    await driver.run_due()
+    ids = [letter.flush_id for letter in (await client.dead_letters.list()).items]
+    driver.restart()
+    for index in (2, 0, 1):
+        await driver.client(driver.definitions[0]).dead_letters.redrive(ids[index])
+    await driver.run_due()
+
+    assert handler.states[3:] == [["3"], ["1"], ["2"]]
+
+
 async def test_redrive_and_discard_take_a_choice() -> None:
     handler = Handler(*[DeadLetter()] * 4)
     driver, client = await start(handler)
@@ -560,6 +615,20 @@ async def test_on_dead_letter_is_told_once_the_batch_is_safe() -> None:
     assert (ctx.instance_id, ctx.id, ctx.name, ctx.failed_at) == ("buffer:b:a", "a", "b", to_datetime(EPOCH_MS))
     assert handler.states == [["1", "2", "3"], ["4", "5", "6"]]
     assert (await client.status("a")).status == "idle"
+    assert await driver.backend.next_due() is None
+
+
+@pytest.mark.parametrize("failure", [Retry(), asyncio.CancelledError(), BaseExceptionGroup("group", [Cancel()])])
+async def test_whatever_on_dead_letter_raises_stops_nothing(failure: BaseException) -> None:
+    async def hook(state: Any, error: BaseException, ctx: BufferDeadLetterContext) -> None:
+        raise failure
+
+    handler = Handler(DeadLetter())
+    driver, client = await start(handler, on_dead_letter=hook, max_events=1)
+    await client.add_many("a", ["1", "2"])
+    await driver.run_due()
+
+    assert handler.states == [["1"], ["2"]]
     assert await driver.backend.next_due() is None
 
 

@@ -39,7 +39,7 @@ class MemoryBackend:
         self._opened: MemoryStore | None = None
         # The heartbeat renews leases from a thread of its own.
         self._lock = threading.Lock()
-        self._nearer = asyncio.Event()
+        self._wake = asyncio.Event()
 
     @classmethod
     def from_url(cls, url: str) -> MemoryBackend:
@@ -72,7 +72,7 @@ class MemoryBackend:
             after = self._store.next_due()
         # Whoever sleeps does so until the earliest alarm: no other one can be too late for it.
         if after is not None and (before is None or after < before):
-            self._nearer.set()
+            self._wake.set()
         return reply
 
     async def commit(self, transitions: Sequence[Transition], request: ClaimRequest | None = None) -> Reply:
@@ -117,7 +117,7 @@ class MemoryBackend:
     async def wait(self, seconds: float) -> None:
         try:
             async with asyncio.timeout(seconds):
-                await self._nearer.wait()
+                await self._wake.wait()
         except TimeoutError:
             return
-        self._nearer.clear()
+        self._wake.clear()

@@ -15,7 +15,7 @@ from durable_primitives.kernel.ids import instance_id
 from durable_primitives.kernel.primitive import Call, Definition, Operation, Primitive, Registry
 from durable_primitives.kernel.transition import Claim, Outcome
 from durable_primitives.services.environment import Environment
-from durable_primitives.services.metadata import park_orphan, revive
+from durable_primitives.services.metadata import park_orphan, revive, tell_recovered
 from durable_primitives.services.ownership import Ownership
 from durable_primitives.spi import Backend, Runtime
 
@@ -25,9 +25,7 @@ class Bound:
 
     __slots__ = ("definition", "executor", "handlers", "kind", "operations", "orchestrator")
 
-    def __init__(
-        self, definition: Definition, primitive: Primitive, namespace: str, environment: Environment
-    ) -> None:
+    def __init__(self, definition: Definition, primitive: Primitive, namespace: str, environment: Environment) -> None:
         self.definition = definition
         self.kind = primitive.kind
         self.orchestrator = primitive.orchestrator(definition, namespace)
@@ -160,6 +158,7 @@ class DurablePrimitivesEngine:
             bound = self._bound.get((ownership.kind, ownership.name)) or self._bind(ownership.kind, ownership.name)
             await revive(ownership, bound.orchestrator)
             await bound.executor.run(ownership)
+            tell_recovered(ownership)
         except LeaseLostError:
             ownership.lose()
         finally:

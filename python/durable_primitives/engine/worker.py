@@ -199,9 +199,14 @@ class Worker:
         self._renewed_at = sent_at
         for ownership, answer in zip(held, answers, strict=True):
             if not answer.held:
-                self._event_loop.call_soon_threadsafe(ownership.lose)
+                self._event_loop.call_soon_threadsafe(self._lost, ownership)
             elif answer.version != ownership.record.version:
                 self._event_loop.call_soon_threadsafe(ownership.notice)
+
+    def _lost(self, ownership: Ownership) -> None:
+        # A run that ended while the renewal was on its way gave its lease back itself.
+        if ownership in self._runs.values():
+            ownership.lose()
 
     def _overslept(self) -> bool:
         """Whether this process was suspended for a lease or more: what it runs would look abandoned to itself."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol, TypedDict
 
-from durable_primitives.events import ErrorInfo, InstanceOrphaned, InstanceParked, InstanceRecovered
+from durable_primitives.events import ErrorInfo, InstanceOrphaned, InstanceParked, InstanceRecovered, PrimitiveEvent
+from durable_primitives.kernel.decision import Decision
 from durable_primitives.kernel.ids import split_instance
 from durable_primitives.kernel.record import RECHECK_DUE, Record
 from durable_primitives.kernel.transition import Due, Put, Transition
@@ -55,46 +56,60 @@ def identity(ownership: Ownership) -> Identity:
 
 async def park_orphan(ownership: Ownership) -> None:
     """A due instance without a definition: keep every byte, say so, look again later (law 6)."""
+    told = InstanceOrphaned(at_ms=ownership.runtime.now(), reason="no definition", **identity(ownership))
+    await _park(ownership, ORPHANED, told, recheck=True)
+
+
+async def park_failed(
+    ownership: Ownership, reason: str, error: ErrorInfo | None = None, *, recheck: bool = True
+) -> None:
+    """An instance that cannot run: keep every byte, say why, and (unless it is a crash loop) look again later."""
+    told = InstanceParked(at_ms=ownership.runtime.now(), reason=reason, error=error, **identity(ownership))
+    await _park(ownership, FAILED, told, recheck=recheck)
+
+
+async def _park(ownership: Ownership, status: str, told: PrimitiveEvent, *, recheck: bool) -> None:
     at = ownership.runtime.now()
-    if ownership.record.status != ORPHANED:
-        ownership.emit(InstanceOrphaned(at_ms=at, reason="no definition", **identity(ownership)))
-    await ownership.commit(_parked(ownership, ORPHANED, at))
+    due = Due(RECHECK_DUE, "set", at + RECHECK_MS) if recheck else Due(RECHECK_DUE, "clear")
 
+    def decide(record: Record) -> Decision[None]:
+        transition = Transition(
+            instance=ownership.instance,
+            at=at,
+            guard=ownership.versioned(),
+            put=Put(status=status, data=record.data, held=True, linger_ms=record.linger_ms),
+            dues=(due,),
+            release="yes",
+        )
+        # One that was parked and only looked at again is still what it was: nothing new to tell.
+        events = None if ownership.parked_as == status else lambda _: (told,)
+        return Decision(transition, lambda _: None, events)
 
-async def park_failed(ownership: Ownership, reason: str, error: ErrorInfo | None) -> None:
-    """An instance that cannot run: keep every byte, say why, look again later."""
-    at = ownership.runtime.now()
-    if ownership.record.status != FAILED:
-        ownership.emit(InstanceParked(at_ms=at, reason=reason, error=error, **identity(ownership)))
-    await ownership.commit(_parked(ownership, FAILED, at))
-
-
-def _parked(ownership: Ownership, status: str, at: int) -> Transition:
-    record = ownership.record
-    return Transition(
-        instance=ownership.instance,
-        at=at,
-        guard=ownership.fence,
-        put=Put(status=status, data=record.data, held=True, linger_ms=record.linger_ms),
-        dues=(Due(RECHECK_DUE, "set", at + RECHECK_MS),),
-        release="yes",
-    )
+    await ownership.decide(decide)
+    ownership.parked_as = status
 
 
 async def revive(ownership: Ownership, orchestrator: Revivable) -> None:
     """A parked instance that is looked at again takes up where it stood; if it still cannot run it parks once more."""
-    record = ownership.record
-    if RECHECK_DUE not in record.dues:
+    if ownership.parked_as is None:
         return
     at = ownership.runtime.now()
-    await ownership.commit(
-        Transition(
+
+    def decide(record: Record) -> Decision[None]:
+        transition = Transition(
             instance=ownership.instance,
             at=at,
-            guard=ownership.fence,
+            guard=ownership.versioned(),
             put=Put(status=orchestrator.revive(record), data=record.data, held=False, linger_ms=record.linger_ms),
             dues=(Due(RECHECK_DUE, "clear"),),
         )
-    )
-    ownership.emit(InstanceRecovered(at_ms=at, **identity(ownership)))
+        return Decision(transition, lambda _: None)
+
+    await ownership.decide(decide)
     await ownership.refresh()
+
+
+def tell_recovered(ownership: Ownership) -> None:
+    """A parked instance went on."""
+    if ownership.parked_as is not None and ownership.record.status not in (ORPHANED, FAILED):
+        ownership.emit(InstanceRecovered(at_ms=ownership.runtime.now(), **identity(ownership)))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Any
+
+from msgspec import structs
 
 from durable_primitives.errors import LeaseLostError
 from durable_primitives.events import EventTracker, InstanceLeaseLost, PrimitiveEvent
 from durable_primitives.kernel.decision import Decision
 from durable_primitives.kernel.ids import split_instance
-from durable_primitives.kernel.record import Item, Record
-from durable_primitives.kernel.transition import Claim, Guard, LeaseRef, Outcome, Transition
+from durable_primitives.kernel.record import RECHECK_DUE, Item, Record
+from durable_primitives.kernel.transition import Claim, Guard, LeaseRef, Outcome, Put, Transition
 from durable_primitives.spi import Runtime, Storage
 
 Submit = Callable[[Transition], Outcome | asyncio.Future[Outcome]]
@@ -36,6 +39,8 @@ class Ownership:
         """The lease is gone: nothing that is done now can be committed."""
         self.draining = False
         """The worker is shutting down: finish what runs, start nothing."""
+        self.parked_as = claim.record.status if RECHECK_DUE in claim.record.dues else None
+        """The status under which the instance was parked when it was claimed, or has been parked since."""
         self.crowded: Callable[[], bool] = lambda: False
         """Whether other instances wait for a place in this worker."""
         self.on_change: Callable[[], None] | None = None
@@ -62,7 +67,22 @@ class Ownership:
         outcome = self.submit(transition)
         if not isinstance(outcome, Outcome):
             outcome = await outcome
-        return self.check(outcome)
+        self.check(outcome)
+        if outcome.verdict == "applied" and transition.put is not None:
+            self._adopt(transition.put, outcome)
+        return outcome
+
+    def _adopt(self, put: Put, outcome: Outcome) -> None:
+        """What this owner has written, it has seen."""
+        self.record = structs.replace(
+            self.record,
+            status=put.status,
+            data=put.data,
+            held=put.held,
+            linger_ms=put.linger_ms,
+            version=outcome.version,
+            dues=self.record.dues if outcome.dues is None else outcome.dues,
+        )
 
     def check(self, outcome: Outcome) -> Outcome:
         """The outcome of a transition that was guarded by `fence`, or `LeaseLostError`."""
@@ -71,7 +91,7 @@ class Ownership:
             raise LeaseLostError(self.instance)
         return outcome
 
-    async def decide(self, decide: Callable[[Record], Decision[object]]) -> Outcome:
+    async def decide(self, decide: Callable[[Record], Decision[Any]]) -> Outcome:
         """Commit what `decide` makes of the record; if somebody else wrote it meanwhile, look again and decide anew.
 
         The decision's transition must carry `versioned()` as its guard.
@@ -94,7 +114,7 @@ class Ownership:
         self.record = record
         return record
 
-    def track(self, decision: Decision[object], outcome: Outcome) -> None:
+    def track(self, decision: Decision[Any], outcome: Outcome) -> None:
         """Tell the tracker what a committed decision did."""
         if self.tracker.enabled and decision.events is not None:
             for event in decision.events(outcome):

@@ -12,6 +12,7 @@ from sqlite3 import Connection
 from msgspec import structs
 
 from durable_primitives.backends.sqlite.failures import BACKEND
+from durable_primitives.backends.sqlite.record_cache import RecordCache, Stored
 from durable_primitives.backends.sqlite.rows import (
     Row,
     items_of,
@@ -31,10 +32,11 @@ from durable_primitives.kernel.transition import ClaimRequest, NewItem, Transiti
 class SQLiteShelf:
     """One transaction's view of a namespace.  Make it after BEGIN, call `store` before COMMIT."""
 
-    def __init__(self, connection: Connection, namespace: str) -> None:
+    def __init__(self, connection: Connection, namespace: str, cache: RecordCache) -> None:
         self._connection = connection
         self._execute = connection.execute
         self._namespace = namespace
+        self._cache = cache
         self._working: dict[str, Working] = {}
         self._asked: dict[str, list[str]] = {}
         """Event ids that the batch asks for, by instance."""
@@ -71,8 +73,17 @@ class SQLiteShelf:
 
     def load_records(self, instances: Iterable[str]) -> None:
         """Read the records that exist."""
-        for row in self._execute(sql("load_instances"), (self._namespace, json_array(instances))):
-            self._working[row[0]] = _working_of(row)
+        self._cache.check(self._connection)
+        missing: list[str] = []
+        for instance in instances:
+            stored = self._cache.get(instance)
+            if stored is None:
+                missing.append(instance)
+            else:
+                self._working[instance] = Working(stored.ik, stored.record, stored.alarm, stored=True)
+        if missing:
+            for row in self._execute(sql("load_instances"), (self._namespace, json_array(missing))):
+                self._working[row[0]] = _working_of(row)
 
     def _load_receipts(self, asked: dict[str, list[str]]) -> None:
         wanted: list[tuple[int, str]] = []
@@ -134,13 +145,15 @@ class SQLiteShelf:
         self.flush()
         nearer = False
         for working in self._working.values():
-            if not working.touched:
-                continue
-            alarm = working.record.alarm
-            if alarm is not None and (working.alarm is None or alarm < working.alarm):
-                nearer = True
-            self._store_record(working, alarm)
+            if working.touched:
+                before, alarm = working.alarm, working.record.alarm
+                nearer = nearer or (alarm is not None and (before is None or alarm < before))
+                self._store_record(working, alarm)
         return nearer
+
+    def stored(self) -> list[Stored]:
+        """The records as `store` left them."""
+        return [Stored(w.ik, w.record, w.record.alarm) for w in self._working.values()]
 
     def _store_record(self, working: Working, alarm: int | None) -> None:
         key, record = working.ik, working.record

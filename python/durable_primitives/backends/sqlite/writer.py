@@ -10,6 +10,7 @@ from sqlite3 import Connection
 
 from durable_primitives.backends.sqlite.connection import BUSY_SECONDS, Durability, open_writer
 from durable_primitives.backends.sqlite.failures import BACKEND, storage_error
+from durable_primitives.backends.sqlite.record_cache import RecordCache
 from durable_primitives.backends.sqlite.shelf import SQLiteShelf
 from durable_primitives.backends.sqlite.statements import sql
 from durable_primitives.backends.sqlite.turn import Turn
@@ -25,6 +26,7 @@ class Writer:
         self._path, self._namespace = path, namespace
         self._durability: Durability = durability
         self._on_nearer = on_nearer
+        self._cache = RecordCache()
         self._connection: Connection | None = None
         if path.is_dir():
             raise BackendUnavailableError(f"{path} is a folder", backend=BACKEND, outcome="not_applied")
@@ -46,27 +48,30 @@ class Writer:
     ) -> tuple[list[Outcome], list[Claim], bool]:
         """Apply the transitions and serve the claim; also whether an alarm came nearer."""
         with self._transaction() as connection:
-            shelf = SQLiteShelf(connection, self._namespace)
+            shelf = SQLiteShelf(connection, self._namespace, self._cache)
             outcomes = _apply_all(transitions, shelf)
             claims = [] if request is None else _claim_due(request, shelf)
             nearer = shelf.store()
-        if nearer:
-            self._on_nearer()
+        self._committed(shelf, nearer)
         return outcomes, claims, nearer
 
     def renew(self, leases: Sequence[LeaseRef], until: int) -> tuple[list[Renewal], bool]:
         """Extend the leases that are still held; also whether an alarm came nearer."""
         with self._transaction() as connection:
-            shelf = SQLiteShelf(connection, self._namespace)
+            shelf = SQLiteShelf(connection, self._namespace, self._cache)
             shelf.load_records({ref.instance for ref in leases})
             answers = [renew(ref, shelf.record(ref.instance), until) for ref in leases]
             for answer in answers:
                 if answer.held:
                     shelf.touch(answer.instance)
             nearer = shelf.store()
+        self._committed(shelf, nearer)
+        return answers, nearer
+
+    def _committed(self, shelf: SQLiteShelf, nearer: bool) -> None:
+        self._cache.keep(shelf.stored())
         if nearer:
             self._on_nearer()
-        return answers, nearer
 
     def sweep(self, now: int, budget: int) -> int:
         """Delete what has outlived its retention."""
@@ -79,6 +84,7 @@ class Writer:
             connection.executemany(sql("delete_live_receipts"), keys)
             connection.executemany(sql("delete_instance"), keys)
             connection.execute(sql("sweep_orphaned_receipts"), (now, budget))
+        self._cache.clear()
         return gone + len(keys)
 
     @contextmanager
@@ -92,12 +98,14 @@ class Writer:
                 committing = True
                 connection.execute("COMMIT")
             except sqlite3.Error as error:
+                self._cache.clear()
                 failure = storage_error(error, self._path, committing=committing)
                 if failure.outcome == "unknown" or not _roll_back(connection):
                     # What the disk holds is known again only to a connection that reads it anew.
                     self._disconnect()
                 raise failure from error
             except BaseException:
+                self._cache.clear()
                 _roll_back(connection)
                 raise
 

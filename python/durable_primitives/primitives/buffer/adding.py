@@ -84,7 +84,7 @@ class Adding:
         gathering = self.definition.gathering
         assert isinstance(gathering, ByReducer)
         segment = 1 if snapshot.record is None else snapshot.record.segment
-        known = {id for id, receipt in snapshot.receipts.items() if not receipt.expires_at or receipt.expires_at > now}
+        known = {id for id, receipt in snapshot.receipts.items() if receipt.expires_at is None or receipt.expires_at > now}
         accepted: list[Accepted] = []
         for item in request:
             duplicate = item.id in known

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
-
-from msgspec import structs
 
 from durable_primitives.errors import DefinitionError, DurablePrimitivesError, SerializationError
 from durable_primitives.events import ErrorInfo
@@ -82,13 +79,13 @@ class _Execution:
             return
         ownership.on_change = self._on_change
         try:
-            await self._decide(self._begin)
+            await self._ownership.decide(self._begin)
         except SerializationError as error:
             await park_failed(ownership, "undecodable", ErrorInfo.of(error))
         except DefinitionError as error:
             await park_failed(ownership, "schedule_failed", ErrorInfo.of(error.__cause__ or error))
         except _CrashLoopError:
-            await park_failed(ownership, "crash_loop", None)
+            await park_failed(ownership, "crash_loop", recheck=False)
         else:
             if self._attempt is not None and self._context is not None:
                 await self._run(self._attempt, self._context)
@@ -96,7 +93,9 @@ class _Execution:
     async def give_back(self) -> None:
         """Let another worker take over at once; no attempt is consumed."""
         await self._stop_looking()
-        await self._decide(lambda record: self._runs.give_back(record, self._ownership.versioned(), self._now()))
+        await self._ownership.decide(
+            lambda record: self._runs.give_back(record, self._ownership.versioned(), self._now())
+        )
 
     # The commits.
 
@@ -122,7 +121,7 @@ class _Execution:
     async def _save(self, state: bytes) -> None:
         attempt = self._attempt
         assert attempt is not None
-        await self._decide(
+        await self._ownership.decide(
             lambda record: self._runs.checkpoint(record, self._ownership.versioned(), attempt.run, state, self._now())
         )
 
@@ -145,27 +144,9 @@ class _Execution:
         await self._stop_looking()
         ended = Ended(attempt.run, ending, round((runtime.monotonic() - started) * 1000))
         draw = runtime.random()
-        await self._decide(
+        await self._ownership.decide(
             lambda record: self._runs.finish(record, self._ownership.versioned(), ended, self._now(), draw)
         )
-
-    async def _decide(self, decide: Callable[[Record], Decision[None]]) -> None:
-        """Commit, and know what the record is then, so that the next commit meets no conflict of our own making."""
-        ownership = self._ownership
-        decision: Decision[None] | None = None
-
-        def keep(record: Record) -> Decision[Any]:
-            nonlocal decision
-            decision = decide(record)
-            return decision
-
-        outcome = await ownership.decide(keep)
-        assert decision is not None
-        put = decision.transition.put if decision.transition is not None else None
-        if put is not None:
-            ownership.record = structs.replace(
-                ownership.record, status=put.status, data=put.data, held=put.held, version=outcome.version
-            )
 
     # What others do meanwhile.
 

@@ -246,11 +246,6 @@ class Stream:
         self._finished_since += 1
         if self._owned.tracker.enabled:
             telling.ended(self._owned, item, verdict, seconds)
-        if isinstance(verdict.change, Reschedule) and item.lane is not None and verdict.change.blocks:
-            # The successors wait in the store, behind the event that goes back there.
-            for seq in self._ready.evict(item.lane):
-                del self._items[seq]
-                self._returned.append(seq)
         self._plan_flush()
 
     def _plan_flush(self) -> None:
@@ -270,8 +265,7 @@ class Stream:
         verdicts, self._verdicts = self._verdicts, []
         returned, self._returned = self._returned, []
         stopping = owned.draining or self._must_yield()
-        if stopping:
-            returned += self._return_waiting()
+        returned += self._return_waiting() if stopping else self._return_held_back(verdicts)
         changes = [verdict.change for _, verdict in verdicts]
         idle = not self._running and not self._ready.waiting
         take = 0 if stopping else max(self._wanted() - self._ready.waiting - len(self._running), 0)
@@ -366,6 +360,19 @@ class Stream:
                 self._settle(item, self._orchestrator.withdrawn(item, "client", self._owned.runtime.now()))
             else:
                 self._cancelled.add(seq)
+
+    def _return_held_back(self, verdicts: Sequence[tuple[Item, Verdict]]) -> list[int]:
+        """The successors of an event that goes back to the store wait there behind it.
+
+        Not before the commit that takes it back: until then the commit in flight may bring more of them.
+        """
+        held_back: list[int] = []
+        for item, verdict in verdicts:
+            if isinstance(verdict.change, Reschedule) and verdict.change.blocks and item.lane is not None:
+                held_back += self._ready.evict(item.lane)
+        for seq in held_back:
+            del self._items[seq]
+        return held_back
 
     def _return_waiting(self) -> list[int]:
         waiting = list(self._items)
