@@ -67,13 +67,14 @@ NEW_ITEMS = st.builds(
 )
 DUES = st.builds(
     Due,
-    st.sampled_from(["run", "flush", "window", "items", "recheck"]),
+    st.sampled_from(["run", "flush", "items"]),
     st.sampled_from(["set", "set_if_unset", "earlier", "clear"]),
     SOON,
 )
 COMMON: dict[str, st.SearchStrategy[Any]] = {
     "create": st.builds(Create, status=st.just("made"), data=st.just(b"made"), segment=FEW, linger_ms=LINGER),
     "append": st.lists(NEW_ITEMS, min_size=1, max_size=3).map(tuple),
+    "dues": st.lists(DUES, min_size=1, max_size=2).map(tuple),
     "take": FEW,
     "release": st.sampled_from(["no", "idle", "yes"]),
 }
@@ -81,7 +82,6 @@ RARE: dict[str, st.SearchStrategy[Any]] = {
     "batching": st.builds(Batching, st.sampled_from([None, 1, 2]), st.sampled_from([None, 20])),
     "put": st.builds(Put, status=st.just("put"), data=st.just(b"put"), held=st.booleans(), linger_ms=LINGER),
     "on_full": st.just("drop_oldest"),
-    "dues": st.lists(DUES, min_size=1, max_size=2).map(tuple),
     "clear": st.builds(Clear, FEW, SOON),
     "retire": st.builds(Retire, FEW, st.just("done"), SOON),
     "give_back": st.lists(st.integers(1, 6), min_size=1, max_size=2).map(tuple),

@@ -54,7 +54,7 @@ def run_demo(*arguments: str | Path, seconds: float = 60, **env: str) -> subproc
 def kill_demo_beyond(delivered: int, *arguments: str | Path) -> int:
     """Kill it one line after a report of more than `delivered` deliveries; returns how many it reported.
 
-    Without progress between the kills this would be another test: what is under way at five kills in a row is set aside.
+    Without progress in between, this would be another test: what is under way at five kills in a row is set aside.
     """
     with subprocess.Popen([*DEMO, *map(str, arguments)], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

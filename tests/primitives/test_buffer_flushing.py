@@ -87,7 +87,6 @@ async def test_execute_sees_the_batch_and_how_it_came_about() -> None:
     ctx.log.debug("seen")
 
 
-@pytest.mark.parametrize("on_event", [None, Reduce.latest()])
 async def test_execute_sees_when_the_events_of_a_state_came() -> None:
     handler = Handler()
     driver, client = await start(handler, on_event=Reduce.latest())
@@ -100,6 +99,7 @@ async def test_execute_sees_when_the_events_of_a_state_came() -> None:
     assert (ctx.first_event_at, ctx.last_event_at) == (to_datetime(EPOCH_MS), to_datetime(EPOCH_MS + 5 * SECOND))
 
 
+@pytest.mark.parametrize("on_event", [None, Reduce.latest()])
 async def test_the_reason_says_what_sealed_the_batch(on_event: Any) -> None:
     handler = Handler()
     driver, client = await start(handler, on_event=on_event)
