@@ -13,6 +13,7 @@ Entry = dict[str, Any]
 
 def check(journal: list[Entry], trace: list[Entry], report: Entry) -> None:
     """All of it."""
+    work_was_interrupted(trace)
     enqueued = [entry for entry in journal if entry["call"] == "enqueue"]
     runs = [entry for entry in trace if entry["what"] in ("start", "end", "killed")]
     nothing_acknowledged_is_lost(enqueued, runs, report)
@@ -26,6 +27,16 @@ def check(journal: list[Entry], trace: list[Entry], report: Entry) -> None:
     each_event_is_in_one_batch("buffer:digests:", flushes, sent_on)
     batches_are_in_order([flush for flush in flushes if flush["buffer"].startswith("buffer:batches:")])
     the_state_is_never_torn([entry for entry in trace if entry["what"] == "run"], report)
+
+
+def work_was_interrupted(trace: list[Entry]) -> None:
+    """Or the test tests nothing."""
+    starts = Counter(entry["id"] for entry in trace if entry["what"] == "start" and entry["delivery"] > 1)
+    attempts = Counter((entry["flush_id"], entry["attempt"]) for entry in trace if entry["what"] == "flush")
+    runs = Counter(entry["run"] for entry in trace if entry["what"] == "run")
+    assert starts, "no event was ever delivered again"
+    assert max(attempts.values()) > 1, "no flush was ever interrupted"
+    assert max(runs.values()) > 1, "no run was ever interrupted"
 
 
 def nothing_acknowledged_is_lost(enqueued: list[Entry], runs: list[Entry], report: Entry) -> None:

@@ -6,60 +6,18 @@ import asyncio
 import os
 import random
 import signal
-import sys
-from asyncio.subprocess import PIPE, Process
 from collections import Counter
-from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Self
 
 import msgspec
 import pytest
 
+from tests.acceptance.child import Child
 from tests.acceptance.crash_app import Trace
 from tests.acceptance.crash_invariants import Entry, check
 
-ROOT = Path(__file__).parents[2]
+PROCESSES = "tests.acceptance.crash_processes"
 FEWEST_KILLS = 50
-PATIENCE_SECONDS = 30
-
-
-class Child:
-    """A process that is told things in lines and answers in lines."""
-
-    def __init__(self, process: Process) -> None:
-        self._process = process
-        self.heard = Counter[str]()
-
-    @classmethod
-    async def start(cls, role: str, folder: Path) -> Self:
-        arguments = (sys.executable, "-m", "tests.acceptance.crash_processes", role, str(folder))
-        return cls(await asyncio.create_subprocess_exec(*arguments, cwd=ROOT, stdin=PIPE, stdout=PIPE))
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        if self._process.returncode is None:
-            self._process.kill()
-        await self._process.wait()
-
-    def tell(self, line: str) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{line}\n".encode())
-
-    async def hear(self, word: str) -> str:
-        """The rest of the next line that begins with `word`."""
-        assert self._process.stdout is not None
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while line := (await self._process.stdout.readline()).decode().strip():
-                first, _, rest = line.partition(" ")
-                self.heard[first] += 1
-                if first == word:
-                    return rest
-        raise AssertionError(f"the process ended before it said {word!r}")
 
 
 def entries(path: Path) -> list[Entry]:
@@ -86,9 +44,10 @@ async def test_nothing_acknowledged_is_lost_however_often_the_worker_is_killed(
     rounds, seed = max(crash_rounds, FEWEST_KILLS), int.from_bytes(os.urandom(4), "big")
     print(f"{seed=}")
     draws, trace = random.Random(seed), Trace(tmp_path)
-    async with AsyncExitStack() as stack:
-        nursery = await stack.enter_async_context(await Child.start("nursery", tmp_path))
-        producer = await stack.enter_async_context(await Child.start("producer", tmp_path))
+    async with (
+        Child(PROCESSES, "nursery", tmp_path) as nursery,
+        Child(PROCESSES, "producer", tmp_path) as producer,
+    ):
         await producer.hear("ready")
         for _ in range(rounds):
             producer.tell("batch")

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from durable_primitives._core._reference.memory_store import MemoryStore
+from durable_primitives._core._reference.memory_store import MemoryStore, _drop_item
 from durable_primitives.kernel.record import NEVER, TERMINATED, Receipt, Record, Snapshot
 from durable_primitives.kernel.transition import (
     Claim,
@@ -182,7 +182,7 @@ class DropsTheNewest(Doors):
         if t.on_full == "drop_oldest" and record is not None and full:
             rows = self._rows[t.instance]
             newest = max(rows.items.values(), key=lambda item: item.seq)
-            self._shelf.drop_item(record, newest)
+            _drop_item(rows, newest)
             record.taken = tuple(seq for seq in record.taken if seq != newest.seq)
             record.count -= 1
         return t

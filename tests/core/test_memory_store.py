@@ -74,7 +74,6 @@ DUES = st.builds(
 COMMON: dict[str, st.SearchStrategy[Any]] = {
     "create": st.builds(Create, status=st.just("made"), data=st.just(b"made"), segment=FEW, linger_ms=LINGER),
     "append": st.lists(NEW_ITEMS, min_size=1, max_size=3).map(tuple),
-    "dues": st.lists(DUES, min_size=1, max_size=2).map(tuple),
     "take": FEW,
     "release": st.sampled_from(["no", "idle", "yes"]),
 }
@@ -82,6 +81,7 @@ RARE: dict[str, st.SearchStrategy[Any]] = {
     "batching": st.builds(Batching, st.sampled_from([None, 1, 2]), st.sampled_from([None, 20])),
     "put": st.builds(Put, status=st.just("put"), data=st.just(b"put"), held=st.booleans(), linger_ms=LINGER),
     "on_full": st.just("drop_oldest"),
+    "dues": st.lists(DUES, min_size=1, max_size=2).map(tuple),
     "clear": st.builds(Clear, FEW, SOON),
     "retire": st.builds(Retire, FEW, st.just("done"), SOON),
     "give_back": st.lists(st.integers(1, 6), min_size=1, max_size=2).map(tuple),
@@ -96,7 +96,7 @@ STEPS = st.builds(
     Step,
     instance=st.sampled_from(INSTANCES),
     common=st.fixed_dictionaries({}, optional=COMMON),
-    rare=st.one_of(st.tuples(st.just(word), values) for word, values in RARE.items()),
+    rare=st.one_of([st.tuples(st.just(word), values) for word, values in RARE.items()]),
     guard=st.sampled_from([None, None, "token", "version", "generation", "exists", "room"]),
     stale=st.sampled_from([False, False, False, True]),
     fates=st.lists(st.sampled_from(["done", "retry", "dead", "mark", "keep"]), min_size=1, max_size=4),

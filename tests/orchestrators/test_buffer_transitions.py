@@ -329,6 +329,15 @@ def test_stale_timer_of_an_empty_batch_is_cleared_by_the_claim_that_it_caused() 
     assert machine.flushing.is_idle(machine.record)
 
 
+def test_redriven_batch_takes_no_other_one_s_turn() -> None:
+    machine = reach("redriven", folds=False)
+    ended = read(machine.record).ended
+    for step in ("begin", "returned"):
+        machine.do(step)
+
+    assert read(machine.record).ended == ended
+
+
 def test_retry_that_is_not_due_is_not_begun() -> None:
     machine = reach("retrying", folds=False)
     due = machine.store.next_due()

@@ -16,7 +16,8 @@ async def ignore(ctx: BufferExecuteContext[Any]) -> None:
 
 
 def make(**options: Any) -> Any:
-    return Buffer.make("b", **({"event_schema": str, "flush_after": "1 minute", "execute": ignore} | options))
+    any_make: Any = Buffer.make
+    return any_make("b", **({"event_schema": str, "flush_after": "1 minute", "execute": ignore} | options))
 
 
 def test_durations_are_parsed_once() -> None:

@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 import pytest
 
+from durable_primitives.errors import StorageFullError
 from durable_primitives.kernel.record import Snapshot
-from durable_primitives.primitives.buffer import Buffer, BufferDefinition, BufferExecuteContext
+from durable_primitives.primitives.buffer import Buffer, BufferDefinition, BufferExecuteContext, executor
 from durable_primitives.retry import Backoff, RetryPolicy
 from durable_primitives.signals import DeadLetter
 from tests.primitives.driver import Driver
@@ -126,6 +127,32 @@ async def test_no_step_is_the_wrong_one_to_fail_at(fault: Fault, folds: bool) ->
         assert list(dict.fromkeys(world.flushed)) == sorted(contents), context
         assert await world.driver.backend.next_due() is None, context
         assert (await world.driver.client(world.definition).status("a")).status == "idle", context
+
+
+async def test_a_store_that_is_full_for_a_while_makes_no_handler_run_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executor, "RETRY_SECONDS", 0)
+    states: list[list[str]] = []
+
+    async def execute(ctx: BufferExecuteContext[list[str]]) -> None:
+        states.append(ctx.state)
+        driver.backend.commit_now = full  # type: ignore[method-assign]
+
+    def full(transitions: Sequence[Any], request: Any = None) -> Any:
+        nonlocal refused
+        refused += 1
+        if refused == 3:
+            driver.backend.commit_now = commit_now  # type: ignore[method-assign]
+        raise StorageFullError("the disk is full", outcome="not_applied")
+
+    refused = 0
+    definition = Buffer.make("b", event_schema=str, max_events=2, execute=execute)
+    driver = await Driver(definition).open()
+    commit_now = driver.backend.commit_now
+    await driver.client(definition).add_many("a", ["1", "2"])
+    await driver.run_due()
+
+    assert (states, refused) == ([["1", "2"]], 3)
+    assert await driver.backend.next_due() is None
 
 
 # Between a look and its commit.

@@ -35,7 +35,8 @@ class Flushes:
 
 async def start(**options: Any) -> tuple[Driver, Any, Flushes]:
     flushes = Flushes()
-    definition = Buffer.make("b", **({"event_schema": str, "execute": flushes} | options))
+    make: Any = Buffer.make
+    definition = make("b", **({"event_schema": str, "execute": flushes} | options))
     driver = await Driver(definition).open()
     return driver, driver.client(definition), flushes
 

@@ -37,7 +37,8 @@ class Handler:
 
 
 async def start(handler: Any, **options: Any) -> tuple[Driver, Any]:
-    definition = Buffer.make("b", execute=handler, **({"event_schema": str, "flush_after": "5 minutes"} | options))
+    make: Any = Buffer.make
+    definition = make("b", execute=handler, **({"event_schema": str, "flush_after": "5 minutes"} | options))
     driver = await Driver(definition).open()
     return driver, driver.client(definition)
 

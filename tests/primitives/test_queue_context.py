@@ -1,4 +1,4 @@
-"""What the handler of a queue gets, and what may be given as one."""
+"""What the handler of a queue gets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ import pytest
 from durable_primitives.app import create_durable_primitives
 from durable_primitives.client import PrimitivesClient
 from durable_primitives.durations import to_datetime
-from durable_primitives.errors import DefinitionError
 from durable_primitives.events import QueueEnqueued, QueueFailed
 from durable_primitives.primitives.queue import Enqueue, Queue, QueueDeadLetterContext, QueueExecuteContext
 from tests.primitives.driver import Driver
@@ -133,20 +132,6 @@ async def test_partials_and_callable_objects_are_handlers():
     await driver.run_due()
 
     assert sorted(ran) == ["object e", "partial e"]
-
-
-def test_make_without_a_handler_is_a_decorator():
-    @Queue.make("mails", event_schema=str)
-    async def mails(ctx: QueueExecuteContext[str]) -> None:
-        """Send one."""
-
-    assert (mails.kind, mails.name) == ("queue", "mails")
-
-
-@pytest.mark.parametrize("handler", ["mails", 3, object()])
-def test_what_cannot_be_called_is_no_handler(handler: object):
-    with pytest.raises(DefinitionError, match="execute must be a function"):
-        Queue.make("mails", event_schema=str, execute=handler)
 
 
 async def test_client_of_a_handler_sends_once_however_often_it_runs():

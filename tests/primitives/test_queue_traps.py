@@ -236,3 +236,17 @@ async def test_trap_41_shutdown_gives_back_what_it_does_not_finish():
 
     assert log.ran == ["quick", "slow", "slow", "waiting"]
     assert [(ctx.attempt, ctx.delivery) for ctx in log.contexts] == [(1, 1)] * 4
+
+
+@pytest.mark.xfail(reason="the store keeps the time of the first acceptance, and expires_after counts from it")
+async def test_redriven_event_does_not_expire_for_the_time_it_was_dead():
+    log = Log(e=[ValueError()])
+    queue = Queue.make("q", event_schema=str, execute=log, retry=tries(1), expires_after="1 minute")
+    client = (driver := await Driver(queue).open()).client(queue)
+    await client.enqueue("e", id="evt")
+    await driver.advance(HOUR)
+
+    await client.dead_letters.redrive("evt")
+    await driver.run_due()
+
+    assert log.ran == ["e", "e"]

@@ -8,7 +8,7 @@ from sqlite3 import Connection
 from typing import Literal
 
 from durable_primitives.backends.sqlite.failures import BACKEND, storage_error
-from durable_primitives.backends.sqlite.schema import migrate
+from durable_primitives.backends.sqlite.schema import check, migrate
 from durable_primitives.errors import BackendUnavailableError, StorageNotRecognizedError
 
 Durability = Literal["full", "normal"]
@@ -40,6 +40,8 @@ def open_writer(path: Path, durability: Durability) -> Connection:
     """
     connection = _connect(path)
     try:
+        # Before anything is written: a file that is not for us stays as it is, its journal mode included.
+        check(connection, path)
         _use_write_ahead_log(connection, path)
         for setting in (*_DURABILITY[durability], f"wal_autocheckpoint = {_CHECKPOINT_PAGES}"):
             connection.execute(f"PRAGMA {setting}")

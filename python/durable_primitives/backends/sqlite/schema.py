@@ -18,6 +18,7 @@ from durable_primitives.errors import StorageNotRecognizedError, StorageSchemaTo
 APPLICATION_ID = 0x44757250
 """``DurP``: marks a database that we made.  One that an application made keeps its own mark."""
 
+_TABLES = ("durable_meta", "durable_instance", "durable_item", "durable_receipt", "durable_letter")
 _PACKAGE = __name__.rpartition(".")[0]
 _META = """CREATE TABLE durable_meta (
   name TEXT PRIMARY KEY CHECK (name = 'schema_version'),
@@ -33,55 +34,61 @@ def migrations() -> tuple[str, ...]:
     return tuple(script.read_text(encoding="utf-8") for script in scripts)
 
 
-def migrate(connection: Connection, path: Path) -> None:
-    """Bring the database to the newest version.
-
-    It may hold tables of the application beside ours; ours all begin with ``durable_``.
+def check(connection: Connection, path: Path) -> int:
+    """The version of the schema, 0 for a database that holds nothing of ours.
 
     Raises:
         StorageSchemaTooNewError: A later release has written it.
         StorageNotRecognizedError: It holds tables with names like ours that are not ours.
     """
+    version = _version(connection, path)
+    newest = len(migrations())
+    if version > newest:
+        raise StorageSchemaTooNewError(version, newest, backend=BACKEND)
+    return version
+
+
+def migrate(connection: Connection, path: Path) -> None:
+    """Bring the database to the newest version; raises what `check` raises.
+
+    It may hold tables of the application beside ours; the names of ours all begin with ``durable_``.
+    """
     connection.execute("BEGIN IMMEDIATE")
     try:
-        _migrate(connection, path)
+        version = check(connection, path)
+        if version == 0:
+            _mark(connection)
+            connection.execute(_META)
+        for script in migrations()[version:]:
+            for statement in _statements(script):
+                connection.execute(statement)
+        if version < len(migrations()):
+            connection.execute("INSERT OR REPLACE INTO durable_meta VALUES ('schema_version', ?)", (len(migrations()),))
     except BaseException:
-        connection.execute("ROLLBACK")
+        connection.rollback()
         raise
     connection.execute("COMMIT")
 
 
-def _migrate(connection: Connection, path: Path) -> None:
-    scripts = migrations()
-    version = _version(connection, path)
-    if version > len(scripts):
-        raise StorageSchemaTooNewError(version, len(scripts), backend=BACKEND)
-    if version == 0:
-        _mark(connection)
-        connection.execute(_META)
-    for script in scripts[version:]:
-        for statement in _statements(script):
-            connection.execute(statement)
-    if version < len(scripts):
-        connection.execute("INSERT OR REPLACE INTO durable_meta VALUES ('schema_version', ?)", (len(scripts),))
-
-
 def _version(connection: Connection, path: Path) -> int:
-    """0 for a database that holds nothing of ours."""
-    ours = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE name GLOB 'durable_*'")]
+    names = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type IN ('table', 'view')")}
+    ours = sorted(names.intersection(_TABLES))
     if not ours:
         return 0
-    try:
+    row = None
+    if "durable_meta" in ours and _columns(connection, "durable_meta") == ["name", "value"]:
         row = connection.execute("SELECT value FROM durable_meta WHERE name = 'schema_version'").fetchone()
-    except sqlite3.OperationalError:
-        row = None
     if row is None:
         raise StorageNotRecognizedError(
-            f"the database {path} has tables that are called like ours and are not ours: {', '.join(sorted(ours))}",
+            f"the database {path} has tables that are called like ours and are not ours: {', '.join(ours)}",
             backend=BACKEND,
             help="use another file, or rename those tables; nothing was changed",
         )
     return int(row[0])
+
+
+def _columns(connection: Connection, table: str) -> list[str]:
+    return [name for (name,) in connection.execute("SELECT name FROM pragma_table_info(?)", (table,))]
 
 
 def _mark(connection: Connection) -> None:

@@ -1,7 +1,7 @@
 """The rows as `apply` sees them, inside one transaction (`durable_primitives.kernel.apply.Shelf` says what each means).
 
-What a batch will ask for is read at its start in a few queries.  What it writes is gathered and leaves in few
-statements, at the end or before a query that must see it.
+What a batch will ask for is read at its start in a few queries.  What it writes waits in `Pending`, until the end or a
+query that must see it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from sqlite3 import Connection
 
 from msgspec import structs
 
-from durable_primitives.backends.sqlite.failures import BACKEND
+from durable_primitives.backends.sqlite.pending import Pending
 from durable_primitives.backends.sqlite.record_cache import RecordCache, Stored
 from durable_primitives.backends.sqlite.rows import (
     Row,
@@ -22,9 +22,8 @@ from durable_primitives.backends.sqlite.rows import (
     record_of,
     record_row,
 )
-from durable_primitives.backends.sqlite.statements import insert_rows, sql
-from durable_primitives.backends.sqlite.working import Run, Working
-from durable_primitives.errors import StorageCorruptedError
+from durable_primitives.backends.sqlite.statements import sql
+from durable_primitives.backends.sqlite.working import Working
 from durable_primitives.kernel.record import NEVER, DeadLetter, Item, Receipt, Record, Settlement
 from durable_primitives.kernel.transition import ClaimRequest, NewItem, Transition
 
@@ -41,15 +40,7 @@ class SQLiteShelf:
         self._asked: dict[str, list[str]] = {}
         """Event ids that the batch asks for, by instance."""
         self._last_key: int | None = None
-
-        # What is to be written: rows of parameters.
-        self._ready_items: list[Row] = []
-        self._other_items: list[Row] = []
-        self._moves: list[Row] = []
-        self._plain_receipts: list[tuple[str, int, int, int]] = []
-        self._other_receipts: list[Row] = []
-        self._receipt_moves: list[Row] = []
-        self._ended: dict[tuple[int, str, int], list[str]] = {}
+        self._pending = Pending(connection)
 
     # Reading ahead.
 
@@ -117,7 +108,7 @@ class SQLiteShelf:
 
     def erase(self, record: Record) -> None:
         working = self._working[record.instance]
-        self.flush()
+        self._write()
         for name in ("delete_receipts_of_items", "delete_live_receipts", "delete_all_items", "delete_all_letters"):
             self._execute(sql(name), (working.ik,))
         working.forget(self._new_key())
@@ -142,7 +133,7 @@ class SQLiteShelf:
 
     def store(self) -> bool:
         """Write everything; returns whether an alarm came nearer than it was before the transaction."""
-        self.flush()
+        self._write()
         nearer = False
         for working in self._working.values():
             if working.touched:
@@ -180,70 +171,63 @@ class SQLiteShelf:
     def receipt(self, record: Record, id: str) -> Receipt | None:
         working = self._working[record.instance]
         if id not in working.known:
-            self.flush()
+            self._write()
             self._load_receipts({record.instance: [id]})
         return working.known[id]
 
     def remember(self, record: Record, id: str) -> None:
-        self._keep_receipt(self._working[record.instance], Receipt(id, 0, 0, segment=record.segment))
+        self._keep_receipt(self._working[record.instance], id, 0, 0, 0, 0)
 
-    def _keep_receipt(self, working: Working, receipt: Receipt) -> None:
-        id, seq, position, due, rank, segment, _, _ = structs.astuple(receipt)
-        if id in working.ended:
-            self._flush_receipts()
-        if due or rank or segment:
-            self._other_receipts.append((working.ik, id, seq, position, due, rank, segment))
-        else:
-            self._plain_receipts.append((id, working.ik, seq, position))
+    def _keep_receipt(self, working: Working, id: str, seq: int, position: int, due: int, rank: int) -> None:
+        segment = working.record.segment
+        if id in working.settled:
+            self._pending.write_receipts(self._working.values())
+        self._pending.insert_receipt(working.ik, id, seq, position, due, rank, segment)
         if id in working.known:
-            working.known[id] = receipt
+            working.known[id] = Receipt(id, seq, position, due, rank, segment)
 
     # Items.
 
     def accept(self, record: Record, new: NewItem, at: int, rank: int, seq: int, position: int) -> None:
         working = self._working[record.instance]
-        ik, id, due, lane, segment = working.ik, new.id, new.due, new.lane, record.segment
-        if lane is None and new.blocks and not (due or rank or segment):
-            self._ready_items.append((ik, seq, id, new.payload, at))
-        else:
-            self._other_items.append((ik, seq, id, new.payload, at, lane, due, rank, segment, int(new.blocks)))
-            if lane is not None:
-                working.raise_lane(lane, rank)
-        if id is not None:
-            self._keep_receipt(working, Receipt(id, seq, position, due, rank, segment))
+        self._pending.insert_item(working.ik, new, at, rank, seq, record.segment)
+        if new.lane is not None:
+            working.raise_lane(new.lane, rank)
+        if new.id is not None:
+            self._keep_receipt(working, new.id, seq, position, new.due, rank)
 
     def settle(self, record: Record, item: Item, settlement: Settlement, expires_at: int) -> None:
         working = self._working[record.instance]
-        self._flush_one(working, item)
-        working.new = False
-        working.gone[item.seq] = (item.due, item.rank)
-        if item.lane is not None:
-            working.lane_ranks.pop(item.lane, None)
+        if not working.is_stored(item):
+            self._write_items()
+        working.drop(item)
         id = item.id
         if id is None:
             return
-        working.ended.add(id)
-        self._ended.setdefault((working.ik, settlement, expires_at), []).append(id)
+        working.settled.add(id)
+        self._pending.settle_receipt(working.ik, id, settlement, expires_at)
         known = working.known.get(id)
         if known is not None:
             working.known[id] = structs.replace(known, settlement=settlement, expires_at=expires_at)
 
     def move(self, record: Record, item: Item, moved: Item) -> None:
         working = self._working[record.instance]
-        self._flush_one(working, item)
+        if not working.is_stored(item):
+            self._write_items()
         working.moved.add(item.seq)
-        how = (moved.due, moved.attempt, moved.delivery, moved.error, int(moved.blocks))
-        self._moves.append((*how, working.ik, item.due, item.rank, item.seq))
-        if item.id is not None and item.due != moved.due:
-            self._receipt_moves.append((moved.due, working.ik, item.id))
-            known = working.known.get(item.id)
-            if known is not None:
-                working.known[item.id] = structs.replace(known, due=moved.due)
+        self._pending.move_item(working.ik, item, moved)
+        id = item.id
+        if id is None or item.due == moved.due:
+            return
+        self._pending.move_receipt(working.ik, id, moved.due)
+        known = working.known.get(id)
+        if known is not None:
+            working.known[id] = structs.replace(known, due=moved.due)
 
     def find_item(self, record: Record, due: int, rank: int, seq: int) -> Item | None:
         working = self._working[record.instance]
         if working.unwritten:
-            self.flush_items()
+            self._write_items()
         if seq in working.gone:
             return None
         found = items_of(self._execute(sql("find_item"), (working.ik, due, rank, seq)))
@@ -252,18 +236,18 @@ class SQLiteShelf:
     def oldest(self, record: Record) -> Item | None:
         working = self._working[record.instance]
         if working.moved:
-            self.flush_items()
+            self._write_items()
         while True:
             away = json_array([*record.taken, *working.gone])
             found = items_of(self._execute(sql("find_oldest_item"), (working.ik, away)))
             if found or not working.unwritten:
                 return found[0] if found else None
-            self.flush_items()
+            self._write_items()
 
     def lane_rank(self, record: Record, lane: str) -> int | None:
         working = self._working[record.instance]
         if lane not in working.lane_ranks and not working.new:
-            self.flush_items()
+            self._write_items()
             self._load_lane_ranks([(record.instance, lane)])
         return working.lane_ranks.get(lane)
 
@@ -283,7 +267,7 @@ class SQLiteShelf:
     def _away(self, working: Working, taken: Sequence[int] = ()) -> str:
         """Make the items of an instance fit for a query: which of the stored ones it is to leave out."""
         if working.unwritten:
-            self.flush_items()
+            self._write_items()
         return json_array([*taken, *working.gone])
 
     # Segments.
@@ -298,7 +282,7 @@ class SQLiteShelf:
         self, record: Record, segments: tuple[int, int], taken: Sequence[int], settlement: Settlement, expires_at: int
     ) -> int:
         """Delete the items of some segments but those that are taken, settle their receipts; how many items went."""
-        self.flush()
+        self._write()
         working = self._working[record.instance]
         key, away, (first, last) = working.ik, json_array(taken), segments
         end = (settlement, expires_at, key)
@@ -308,7 +292,7 @@ class SQLiteShelf:
         count = self._execute(sql("delete_batched_items"), (key, first, last, away)).rowcount
         if first <= 0 <= last:
             count += self._execute(sql("delete_loose_items"), (key, away)).rowcount
-        working.settle(lambda r: first <= r.segment <= last and r.seq not in taken, settlement, expires_at)
+        working.settle_known(lambda r: first <= r.segment <= last and r.seq not in taken, settlement, expires_at)
         working.lane_ranks, working.new = {}, False
         return count
 
@@ -326,56 +310,12 @@ class SQLiteShelf:
 
     # Writing.
 
-    def flush(self) -> None:
-        """Write all items and receipts."""
-        self.flush_items()
-        self._flush_receipts()
+    def _write_items(self) -> None:
+        self._pending.write_items(self._working.values())
 
-    def flush_items(self) -> None:
-        """Write all items."""
-        runs: list[Run] = []
-        gone = 0
-        for working in self._working.values():
-            working.written, working.moved = working.record.sequence, set()
-            if working.gone:
-                gone += len(working.gone)
-                runs += working.runs()
-                working.gone = {}
-        if self._moves:
-            self._write_items("move_item", self._moves, len(self._moves))
-            self._moves = []
-        if runs:
-            self._write_items("delete_items", runs, gone)
-        insert_rows(self._connection, "insert_ready_items", self._ready_items)
-        insert_rows(self._connection, "insert_items", self._other_items)
-        self._ready_items, self._other_items = [], []
-
-    def _flush_one(self, working: Working, item: Item) -> None:
-        """Write all items if this one is not stored as it is."""
-        if item.seq > working.written or item.seq in working.moved:
-            self.flush_items()
-
-    def _write_items(self, name: str, rows: Sequence[Row], expected: int) -> None:
-        found = self._connection.executemany(sql(name), rows).rowcount
-        if found != expected:
-            raise StorageCorruptedError(
-                f"{expected - found} of {expected} items that a worker had in hand are not in the store",
-                backend=BACKEND,
-                outcome="not_applied",
-            )
-
-    def _flush_receipts(self) -> None:
-        self._plain_receipts.sort()  # The order of the tree: one finds its place beside the one before.
-        insert_rows(self._connection, "insert_receipts", self._plain_receipts)
-        insert_rows(self._connection, "insert_other_receipts", self._other_receipts)
-        if self._receipt_moves:
-            self._connection.executemany(sql("move_receipt"), self._receipt_moves)
-        for (ik, settlement, expires_at), ids in self._ended.items():
-            self._execute(sql("settle_receipts"), (settlement, expires_at, ik, json_array(ids)))
-        if self._ended:
-            for working in self._working.values():
-                working.ended = set()
-        self._plain_receipts, self._other_receipts, self._receipt_moves, self._ended = [], [], [], {}
+    def _write(self) -> None:
+        self._pending.write_items(self._working.values())
+        self._pending.write_receipts(self._working.values())
 
 
 def _working_of(row: Row) -> Working:

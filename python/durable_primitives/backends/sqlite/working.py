@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from msgspec import structs
 
-from durable_primitives.kernel.record import Receipt, Record, Settlement
+from durable_primitives.kernel.record import Item, Receipt, Record, Settlement
 
 Run = tuple[int, int, int, int, int]
 """Items to delete: `ik`, `due`, `rank`, first and last `seq`."""
@@ -17,7 +17,6 @@ class Working:
 
     __slots__ = (
         "alarm",
-        "ended",
         "gone",
         "ik",
         "known",
@@ -26,6 +25,7 @@ class Working:
         "new",
         "purge_at",
         "record",
+        "settled",
         "stored_as",
         "touched",
         "written",
@@ -50,17 +50,30 @@ class Working:
         """Items to update."""
         self.gone: dict[int, tuple[int, int]] = {}
         """Items to delete: `due` and `rank` by sequence."""
-        self.ended: set[str] = set()
+        self.settled: set[str] = set()
         """Ids whose receipts are to be settled."""
         self.known: dict[str, Receipt | None] = {}
         """The receipts that the batch asks for, as they are now."""
         self.lane_ranks: dict[str, int | None] = {}
         """Highest ranks, as far as the batch asks for them."""
 
+    def is_stored(self, item: Item) -> bool:
+        """Whether the item stands in its row as it is now."""
+        seq = item.seq
+        return seq <= self.written and seq not in self.moved and seq not in self.gone
+
     @property
     def unwritten(self) -> bool:
         """Whether a query would not see all items as they are now, those to delete aside."""
         return self.record.sequence > self.written or bool(self.moved)
+
+    def drop(self, item: Item) -> None:
+        """The item is to be deleted."""
+        self.gone[item.seq] = (item.due, item.rank)
+        self.new = False
+        if item.lane is not None:
+            # What is left in the lane must be asked for.
+            self.lane_ranks.pop(item.lane, None)
 
     def runs(self) -> Iterator[Run]:
         """What to delete, in runs without a gap: a queue is served in order, so that is few of them."""
@@ -77,7 +90,7 @@ class Working:
             highest = self.lane_ranks.get(lane)
             self.lane_ranks[lane] = rank if highest is None else max(highest, rank)
 
-    def settle(self, leaves: Callable[[Receipt], bool], settlement: Settlement, expires_at: int) -> None:
+    def settle_known(self, leaves: Callable[[Receipt], bool], settlement: Settlement, expires_at: int) -> None:
         """Settle those of the known receipts that are live and for which `leaves` holds."""
         for id, receipt in self.known.items():
             if receipt is not None and receipt.expires_at is None and leaves(receipt):
@@ -86,5 +99,5 @@ class Working:
     def forget(self, ik: int) -> None:
         """The instance was erased: it goes on under another key, where nothing is stored."""
         self.ik, self.new = ik, True
-        self.gone, self.ended, self.lane_ranks = {}, set(), {}
+        self.lane_ranks = {}
         self.known = dict.fromkeys(self.known)

@@ -15,7 +15,7 @@ from durable_primitives.durations import to_datetime
 from durable_primitives.errors import ReducerError
 from durable_primitives.events import BufferDuplicate, BufferEventReceived, BufferRejected, ErrorInfo, PrimitiveEvent
 from durable_primitives.kernel.decision import Decision
-from durable_primitives.kernel.record import Record, Snapshot
+from durable_primitives.kernel.record import Receipt, Record, Snapshot
 from durable_primitives.kernel.transition import (
     WINDOW_DUE,
     Accepted,
@@ -83,8 +83,7 @@ class Adding:
         """What becomes of each event until the batch is full, and of the batch."""
         gathering = self.definition.gathering
         assert isinstance(gathering, ByReducer)
-        segment = 1 if snapshot.record is None else snapshot.record.segment
-        known = {id for id, receipt in snapshot.receipts.items() if receipt.expires_at is None or receipt.expires_at > now}
+        known = {id for id, receipt in snapshot.receipts.items() if _is_valid(receipt, now)}
         accepted: list[Accepted] = []
         for item in request:
             duplicate = item.id in known
@@ -93,7 +92,7 @@ class Adding:
                 if item.id is not None:
                     known.add(item.id)
             count = 0 if folded is None else folded.count
-            accepted.append(Accepted(0, 0, segment, count, duplicate))
+            accepted.append(Accepted(0, 0, 0, count, duplicate))
             if self._is_full(count):
                 break
         return accepted, folded
@@ -106,7 +105,7 @@ class Adding:
         full = folded is not None and self._is_full(folded.count)
         items: tuple[NewItem, ...] = ()
         if full:
-            changed, items = sealing(changed, 1 if record is None else record.segment, "max_events")
+            changed, items = sealing(changed, {})
         window = None if record is None else record.dues.get(WINDOW_DUE)
         dues: tuple[Due, ...] = ()
         if stored.folded is None and self._batching.window_ms is not None and not full:
@@ -184,6 +183,11 @@ class Adding:
                 yield BufferEventReceived(
                     at_ms=now, event_count=one.segment_count, event_id=item.id, next_due_ms=due, **who
                 )
+
+
+def _is_valid(receipt: Receipt, now: int) -> bool:
+    """Whether an id is still remembered; a store keeps receipts for a while after they have expired."""
+    return receipt.expires_at is None or receipt.expires_at > now
 
 
 def _window(outcome: Outcome) -> int | None:

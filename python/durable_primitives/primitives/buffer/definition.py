@@ -204,8 +204,9 @@ class Buffer:
             execute: ``async def execute(ctx: BufferExecuteContext[S]) -> None``; a plain ``def`` runs in a thread.  A
                 batch is handed over at least once; returning anything but None fails the attempt.
             retry: Total attempts and the delay between them.
-            on_dead_letter: ``async def on_dead_letter(state, error, ctx)`` is told, once, of a batch that was given up
-                on; the batch is a dead letter already, whatever this does.  `state` is None if it does not decode.
+            on_dead_letter: ``async def on_dead_letter(state, error, ctx)`` is told of a batch that was given up on; it
+                is a dead letter already, whatever this does.  `state` is None if it does not decode.  Told at most
+                once, and not of a batch that kept killing its process.
             dedupe_window: How long an event id is remembered after the end of its batch.
             on_full: ``"flush"``: a batch that holds `max_events` is flushed, and the next begins.
             timeout: How long one attempt may take.

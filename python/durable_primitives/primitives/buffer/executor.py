@@ -9,9 +9,15 @@ from typing import Any
 from msgspec import structs
 
 from durable_primitives.durations import format_ms, to_datetime
-from durable_primitives.errors import DefinitionError, DurablePrimitivesError, ExecutionError, SerializationError
+from durable_primitives.errors import (
+    DefinitionError,
+    DurablePrimitivesError,
+    ExecutionError,
+    SerializationError,
+    StorageError,
+)
 from durable_primitives.events import ErrorInfo
-from durable_primitives.kernel.transition import Transition
+from durable_primitives.kernel.transition import Outcome, Transition
 from durable_primitives.logs import bind_context, get_logger
 from durable_primitives.primitives.buffer.context import BufferDeadLetterContext, BufferExecuteContext
 from durable_primitives.primitives.buffer.definition import BufferDefinition
@@ -23,6 +29,9 @@ from durable_primitives.services.environment import Environment
 from durable_primitives.services.metadata import park_failed
 from durable_primitives.services.ownership import Ownership
 from durable_primitives.signals import Signal
+
+RETRY_SECONDS = 0.5
+"""Between the tries of a commit that a busy or full store refused."""
 
 _log = get_logger("durable_primitives.buffer")
 
@@ -55,8 +64,7 @@ class BufferExecutor:
 
     async def _hand_over_next(self, owned: Ownership) -> bool:
         """One batch; returns whether the instance was given back."""
-        flushing, runtime = self._flushing, owned.runtime
-        begun = await owned.decide(lambda record: flushing.begin(record, owned.versioned(), runtime.now()))
+        begun = await owned.decide(lambda record: self._flushing.begin(record, owned.versioned(), owned.runtime.now()))
         if begun.released:
             return True
         flush = read(await owned.refresh()).flush
@@ -65,14 +73,24 @@ class BufferExecutor:
         ending = await self._flush(owned, flush)
         tells = ending.on == "gave_up" and self._definition.on_dead_letter is not None
         go_on = tells or not (owned.draining or owned.crowded())
-        settled = await owned.decide(
-            lambda record: flushing.settle(record, owned.versioned(), ending, go_on, runtime.now())
-        )
+        settled = await self._settle(owned, ending, go_on)
         if tells:
             await self._tell_user(owned, flush, ending)
         if not settled.released:
             await owned.refresh()
         return settled.released
+
+    async def _settle(self, owned: Ownership, ending: Ending, go_on: bool) -> Outcome:
+        """Record how an attempt ended.  A busy or full store is asked again: the handler must not run anew for it."""
+        while True:
+            try:
+                return await owned.decide(
+                    lambda record: self._flushing.settle(record, owned.versioned(), ending, go_on, owned.runtime.now())
+                )
+            except StorageError as error:
+                if error.outcome != "not_applied" or owned.lost:
+                    raise
+                await asyncio.sleep(RETRY_SECONDS)
 
     async def _rest(self, owned: Ownership) -> bool:
         """Nothing was waiting; returns whether that is still so, and the instance was given back."""

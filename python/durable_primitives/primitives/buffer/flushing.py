@@ -85,7 +85,7 @@ class Flushing:
         expired = record.dues.get(WINDOW_DUE, NEVER) <= now
         seal = expired and open_count(record, stored) > 0
         if seal:
-            stored, items = sealing(stored, record.segment, "flush_after")
+            stored, items = sealing(stored, {record.segment: "flush_after"})
         elif expired:
             dues.append(Due(WINDOW_DUE, "clear"))
         flush = stored.flush or _oldest(record, stored, record.segment if seal else record.segment - 1)

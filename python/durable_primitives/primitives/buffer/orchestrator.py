@@ -41,7 +41,7 @@ class BufferOrchestrator(Adding):
         if record is None or stored is None or not (seen := open_count(record, stored)):
             return Decision(None, lambda _: FlushReceipt(instance, False, 0, None))
         id = flush_id(record, record.segment)
-        changed, items = sealing(stored, record.segment, "manual")
+        changed, items = sealing(stored, {record.segment: "manual"})
 
         def count(outcome: Outcome) -> int:
             # Those that came in between the look and the commit are flushed with the others.
@@ -69,7 +69,7 @@ class BufferOrchestrator(Adding):
         if record is None or stored is None or not open_count(record, stored):
             return Decision(None, lambda _: ClearResult(instance, False, 0))
         in_record = stored.folded.count if stored.folded is not None else 0
-
+        # What comes in between the look and the commit is dropped with the rest, and counted.
         transition = Transition(
             instance=instance,
             at=now,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import structs
@@ -23,8 +24,7 @@ def put(definition: BufferDefinition[Any, Any], record: Record | None, stored: S
     )
 
 
-def sealing(stored: Stored, segment: int, reason: FlushReason) -> tuple[Stored, tuple[NewItem, ...]]:
-    """What goes with `Transition.seal`: why, and the folded state as an item of the sealed batch."""
-    reasons = stored.reasons if reason == "max_events" else {**stored.reasons, segment: reason}
+def sealing(stored: Stored, reasons: Mapping[int, FlushReason]) -> tuple[Stored, tuple[NewItem, ...]]:
+    """What goes with `Transition.seal`: why, unless the batch is full, and the folded state as one of its items."""
     items = () if stored.folded is None else (NewItem(None, encode(stored.folded), due=NEVER),)
-    return structs.replace(stored, reasons=reasons, folded=None), items
+    return structs.replace(stored, reasons={**stored.reasons, **reasons}, folded=None), items

@@ -7,12 +7,23 @@ import asyncio
 from msgspec.structs import replace
 
 from durable_primitives.kernel.record import Receipt
-from durable_primitives.kernel.transition import Accepted, Burial, Clear, Due, Put, Reschedule, Retire, Transition
+from durable_primitives.kernel.transition import (
+    Accepted,
+    Burial,
+    Clear,
+    Due,
+    Guard,
+    Put,
+    Reschedule,
+    Retire,
+    Transition,
+)
 from durable_primitives.testing.conformance._case import case
 from durable_primitives.testing.conformance._store import (
     DAY_MS,
     LIVE,
     ONE,
+    Parts,
     Store,
     buried,
     check,
@@ -189,10 +200,10 @@ async def ids_are_remembered_per_instance(store: Store) -> None:
 @case
 async def a_receipt_follows_its_event(store: Store) -> None:
     """Law 9: while an event waits, its receipt says where it stands, so that it can be cancelled at any time."""
-    (item,) = (await store.own(0, event("a", "L", rank=2), take=1)).items
-    check("accepted", await receipt_of(store, "a"), Receipt("a", 1, 1, 0, 2, 0))
+    (item,) = (await store.own(0, event("a", "L", rank=-2), take=1)).items
+    check("accepted", await receipt_of(store, "a"), Receipt("a", 1, 1, 0, -2, 0))
     await store.apply(1, reschedule=(Reschedule(item, 50, 1, 0, None, True),))
-    check("waiting", await receipt_of(store, "a"), Receipt("a", 1, 1, 50, 2, 0))
+    check("waiting", await receipt_of(store, "a"), Receipt("a", 1, 1, 50, -2, 0))
     check("cancelled while it waits", (await store.apply(2, cancel=("a",))).cancelled, ("cancelled",))
     check("it is gone", (ids(await store.items()), (await store.record()).count), ([], 0))
 
@@ -216,6 +227,25 @@ async def a_cancel_says_what_became_of_the_event(store: Store) -> None:
         ((await store.record()).cancels, (await receipt_of(store, "hand")).settlement),
         ((), "cancelled"),
     )
+
+
+@case
+async def a_cancel_request_ends_with_its_event(store: Store) -> None:
+    """Law 12: it is kept while the event waits for its next attempt, and goes with it, however the event goes."""
+    leave: dict[str, Parts] = {
+        "cancelled": {"cancel": ("a",)},
+        "cleared": {"clear": Clear(0, DAY_MS)},
+        "retired": {"retire": Retire(0, "done", DAY_MS)},
+        "dropped": {"guard": Guard(room=1), "on_full": "drop_oldest", "append": (event("b"),)},
+    }
+    for how, parts in leave.items():
+        fresh = await store.fresh()
+        (item,) = (await fresh.own(0, event("a"), take=1)).items
+        await fresh.apply(1, cancel=("a",))
+        await fresh.apply(2, reschedule=(Reschedule(item, 50, 1, 0, "boom", True),))
+        check(f"not yet {how}: asked for", (await fresh.record()).cancels, (1,))
+        await fresh.apply(3, **parts)
+        check(f"{how}: asked for no more", (await fresh.record()).cancels, ())
 
 
 @case

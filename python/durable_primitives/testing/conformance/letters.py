@@ -10,19 +10,19 @@ from durable_primitives.testing.conformance._store import LIVE, ONE, Store, buri
 
 async def with_letters(store: Store, *names: str) -> None:
     """An owned instance whose events have all died at 7."""
-    claim = await store.own(0, *(event(name, "L", rank=2) for name in names), take=len(names))
+    claim = await store.own(0, *(event(name, "L", rank=-2) for name in names), take=len(names))
     await store.apply(7, bury=tuple(buried(item) for item in claim.items))
 
 
 @case
 async def a_buried_item_is_kept_whole(store: Store) -> None:
     """Law 6: payload, lane, rank, times, attempts and error; it is no longer an item."""
-    claim = await store.own(3, event("a", "L", rank=2), event("b", rank=3), take=1)
+    claim = await store.own(3, event("a", "L", rank=-2), event("b"), take=1)
     letter = Burial("a", claim.items[0], b"payload of a", 3, "boom", 1, 500)
     outcome = await store.apply(7, bury=(letter,))
     check("one item less", (outcome.count, (await store.record()).taken), (1, ()))
     check("items", ids(await store.items()), ["b"])
-    expected = DeadLetter("a", b"payload of a", "L", 2, 3, 7, 3, "boom", 1, 500)
+    expected = DeadLetter("a", b"payload of a", "L", -2, 3, 7, 3, "boom", 1, 500)
     check("the letter", list(await store.letters()), [expected])
     snapshot = await store.backend.load(ONE, letters=["a", "none"])
     check("found by its id", snapshot.letters, {"a": expected})
@@ -51,14 +51,14 @@ async def letters_are_listed_by_id_in_pages(store: Store) -> None:
 async def a_redriven_letter_is_an_item_again(store: Store) -> None:
     """Law 6: with a fresh count of attempts, at the end of its lane, and due at once."""
     await with_letters(store, "a", "b")
-    await store.apply(8, append=(event("c", "L", rank=2),), release="yes")
+    await store.apply(8, append=(event("c", "L", rank=-2),), release="yes")
     outcome = await store.apply(9, redrive=("a",))
     check("one more item", outcome.count, 2)
     check("the letter is gone", [letter.id for letter in await store.letters()], ["b"])
     items = await store.items()
     check("at the end", ids(items), ["c", "a"])
     a = items[-1]
-    check("as it was", (a.payload, a.lane, a.rank, a.at), (b"payload of a", "L", 2, 0))
+    check("as it was", (a.payload, a.lane, a.rank, a.at), (b"payload of a", "L", -2, 0))
     check("a fresh start", (a.attempt, a.delivery, a.error, a.due), (0, 0, None, 0))
     check("in order of its lane", [ids(claim.items) for claim in await store.claim(9, take=2)], [["c", "a"]])
 

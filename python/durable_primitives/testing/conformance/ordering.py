@@ -103,8 +103,8 @@ async def a_rank_still_counts_across_lanes(store: Store) -> None:
     await served(
         store,
         [
-            Row("another lane", [event("a", "L", rank=5), event("b", "M", rank=1)], ["b", "a"]),
-            Row("a lane that is empty again", [event("a", "L", rank=5), event("b", rank=1)], ["b", "a"]),
+            Row("another lane", [event("a", "L", rank=-1), event("b", "M", rank=-5)], ["b", "a"]),
+            Row("a lane and none", [event("a", "L", rank=-1), event("b", rank=-5)], ["b", "a"]),
             Row("events without a key are each their own lane", [event("a", rank=5), event("b", rank=1)], ["b", "a"]),
         ],
     )
@@ -172,12 +172,12 @@ async def what_is_given_back_keeps_its_place(store: Store) -> None:
 @case
 async def a_rescheduled_item_carries_what_the_owner_says(store: Store) -> None:
     """Law 8: due time, attempt, delivery, error and blocking are as given; it is out of hand and still there."""
-    (item,) = (await store.own(0, event("a", "L", rank=3), take=1)).items
+    (item,) = (await store.own(0, event("a", "L", rank=-3), take=1)).items
     outcome = await store.apply(1, reschedule=(Reschedule(item, 70, 2, 1, "boom", False),))
     check("still a live item", outcome.count, 1)
     check("out of hand", (await store.record()).taken, ())
     (later,) = await store.items()
-    expected = Item(1, "a", b"payload of a", 0, "L", 70, 3, 0, attempt=2, delivery=1, error="boom", blocks=False)
+    expected = Item(1, "a", b"payload of a", 0, "L", 70, -3, 0, attempt=2, delivery=1, error="boom", blocks=False)
     check("as the owner said", later, expected)
     check("and found again when due", ids((await store.apply(70, take=1)).items), ["a"])
 
@@ -198,7 +198,7 @@ async def a_held_instance_gives_nothing(store: Store) -> None:
 async def a_long_line_is_served_whole_and_in_order(store: Store) -> None:
     """Invariant 7: through many small takes every event comes once, and each lane in its order."""
     names = [f"{lane}{number:02}" for number in range(12) for lane in "ABC"]
-    await store.own(0, *(event(name, name[0], rank=ord(name[0]) % 2) for name in names))
+    await store.own(0, *(event(name, name[0], rank=-(ord(name[0]) % 2)) for name in names))
     order = [str(id) for id in await drained(store, 1, limit=5)]
     check("every event once", sorted(order), sorted(names))
     for lane in "ABC":

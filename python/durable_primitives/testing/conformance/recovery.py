@@ -26,7 +26,7 @@ HOOKS = "buffer:webhooks:acct-7"
 @case_for("durable")
 async def everything_comes_back(store: Store) -> None:
     """Law 2: records, items, receipts, dead letters, dues and leases, field by field."""
-    claim = await store.own(0, *(event(name, "L", rank=n) for n, name in enumerate("abcdef")), take=4)
+    claim = await store.own(0, *(event(name, "L", rank=n - 9) for n, name in enumerate("abcdef")), take=4)
     a, b, c, _ = claim.items
     await store.apply(
         5,

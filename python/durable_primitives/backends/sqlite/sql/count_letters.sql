@@ -1,2 +1,3 @@
+-- How many dead letters an instance has.
 -- parameters: ik
 SELECT count(*) FROM durable_letter WHERE ik = ?

@@ -1,0 +1,118 @@
+"""A worker of the two-process tests: ``python -m tests.acceptance.pair_worker FOLDER NAME [OPTION=VALUE …]``.
+
+It says ``ready`` when it begins, ``started ID`` and ``ran ID AT`` around each event (`AT` is the monotonic clock's
+time of its start in nanoseconds), ``lost INSTANCE`` when it hears that a lease is another's now, and leaves on SIGTERM.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from durable_primitives import (
+    Continuous,
+    ContinuousContext,
+    DeadLetter,
+    PrimitiveEvent,
+    Queue,
+    QueueExecuteContext,
+    WorkerOptions,
+    create_durable_primitives,
+)
+from durable_primitives.backends.sqlite import backend as sqlite_backend
+
+NEVER_SECONDS = 3600.0
+
+
+def say(line: str) -> None:
+    os.write(1, f"{line}\n".encode())
+
+
+def url(folder: Path) -> str:
+    return f"sqlite:///{folder}/app.db"
+
+
+async def appears(path: Path) -> None:
+    exists = path.exists
+    while not exists():  # noqa: ASYNC110 - another process makes it
+        await asyncio.sleep(0.002)
+
+
+class Loud:
+    """Says which leases are lost."""
+
+    enabled = True
+    dropped = 0
+
+    def track(self, event: PrimitiveEvent) -> None:
+        if event.type == "instance.lease_lost":
+            say(f"lost {event.instance_id}")
+
+    async def close(self) -> None:
+        return None
+
+
+def application(folder: Path, name: str) -> Any:
+    """What an event does is in its text: ``quick``, ``meet``, ``hold``, ``cling`` or ``sleepwalk``."""
+
+    @asynccontextmanager
+    async def resources() -> AsyncGenerator[None]:
+        say("ready")
+        yield
+
+    @Queue.make("work", event_schema=str, concurrency=8)
+    async def work(ctx: QueueExecuteContext[str]) -> None:
+        at = time.monotonic_ns()
+        say(f"started {ctx.event_id}")
+        match ctx.event:
+            case "meet":
+                # Goes on when both workers have got something to do.
+                (folder / f"{name}.met").touch()
+                await asyncio.gather(*(appears(folder / f"{other}.met") for other in ("one", "two")))
+            case "hold":
+                while not ctx.cancelled:  # noqa: ASYNC110 - a handler can only look
+                    await asyncio.sleep(0.002)
+            case "cling" if name == "one":
+                await asyncio.Event().wait()
+            case "sleepwalk" if name == "one":
+                await appears(folder / "awake")
+                raise DeadLetter("too late")
+            case _:
+                pass
+        say(f"ran {ctx.event_id} {at}")
+
+    @Continuous.make("job", state_schema=str, schedule=Continuous.every("1 hour"))
+    async def job(ctx: ContinuousContext[str]) -> None:
+        say(f"started {ctx.id}")
+        if name == "one":
+            await appears(folder / "awake")
+        ctx.set_state(f"set by {name}")
+        say(f"ran {ctx.id} 0")
+
+    return create_durable_primitives(work, job, tracker=Loud(), resources=resources)
+
+
+def main() -> None:
+    folder, name = Path(sys.argv[1]), sys.argv[2]
+    given = dict(argument.split("=") for argument in sys.argv[3:])
+    # Nobody looks by itself: a wake-up that is lost is lost for good, and a test that waits for it fails.
+    sqlite_backend._RECHECK_SECONDS = NEVER_SECONDS
+    options = WorkerOptions(
+        max_instances=int(given.get("max_instances", 100)),
+        lease_ms=int(given.get("lease_ms", 30_000)),
+        heartbeat_s=NEVER_SECONDS if "lease_ms" in given else 10.0,
+        grace_s=float(given.get("grace_s", 20.0)),
+        longest_wait_s=NEVER_SECONDS,
+    )
+    application(folder, name).run(url(folder), options=options)
+    say("left")
+
+
+if __name__ == "__main__":
+    main()

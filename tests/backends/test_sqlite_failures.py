@@ -1,0 +1,135 @@
+"""A write that fails says what became of it, changes nothing by halves, and leaves the backend fit for the next one."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from durable_primitives.backends.sqlite import SQLiteBackend
+from durable_primitives.backends.sqlite.failures import storage_error
+from durable_primitives.errors import (
+    BackendUnavailableError,
+    Outcome,
+    StorageBusyError,
+    StorageCorruptedError,
+    StorageError,
+    StorageFullError,
+    StorageNotRecognizedError,
+    StorageReadOnlyError,
+)
+from durable_primitives.kernel.record import Item
+from durable_primitives.kernel.transition import Removal, Transition
+
+from .sqlite_store import QUEUE, append, change, enqueue, opened, stored_ids
+
+BIG = b"x" * 50_000
+
+
+async def limit_pages(backend: SQLiteBackend, pages: int) -> None:
+    """A disk that is full, as far as SQLite can tell."""
+    assert backend._writer is not None
+    await backend._writer.run(lambda w: w._connected().execute(f"PRAGMA max_page_count = {pages}").fetchone())
+
+
+async def test_full_disk_refuses_the_batch_and_the_next_one_goes_on(tmp_path: Path):
+    async with opened(tmp_path / "app.db") as backend:
+        await enqueue(backend, "a")
+        await limit_pages(backend, 40)
+        batch = [append("b"), *(append(f"big-{n}", payload=BIG) for n in range(10))]
+
+        with pytest.raises(StorageFullError, match="cannot grow") as caught:
+            await backend.commit(batch)
+        assert caught.value.outcome == "not_applied"
+        assert await stored_ids(backend) == ["a"]
+        await enqueue(backend, "c")
+
+        await limit_pages(backend, 1_000_000)
+        outcomes, _ = await backend.commit(batch)
+        assert [outcome.accepted[0].seq for outcome in outcomes] == list(range(3, 14))
+        assert (await backend.load(QUEUE)).record.count == 13
+
+
+async def test_failing_disk_leaves_the_outcome_open_and_the_truth_is_read_again(tmp_path: Path):
+    """The process may write 1 MB to each file: SQLite sees a disk that fails, in the middle of a commit."""
+    result = subprocess.run(
+        [sys.executable, Path(__file__).with_name("failing_disk.py"), tmp_path / "app.db"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines() == ["BackendUnavailableError unknown", "['a']", "['a', 'b']"]
+
+
+async def test_item_that_nobody_has_stops_its_batch(tmp_path: Path):
+    """A removal that removes nothing is a defect, and is not counted as one."""
+    ghost = Item(99, None, b"", 0)
+    async with opened(tmp_path / "app.db") as backend:
+        await enqueue(backend, "a")
+        with pytest.raises(StorageCorruptedError, match="1 of 1 items"):
+            await backend.commit([Transition(instance=QUEUE, at=1, remove=(Removal(ghost, "done", 9),))])
+
+        assert (await backend.load(QUEUE)).record.count == 1
+
+
+async def test_defect_in_a_batch_leaves_nothing_of_it(tmp_path: Path):
+    """What was changed in memory before the error must not be taken for what is stored."""
+    async with opened(tmp_path / "app.db") as backend:
+        await enqueue(backend, "a")
+        with pytest.raises(UnicodeEncodeError):
+            await enqueue(backend, "b", "lone surrogate \ud800")
+
+        assert (await enqueue(backend, "c"))[0].accepted[0].seq == 2
+        assert await stored_ids(backend) == ["a", "c"]
+
+
+async def test_damaged_file_is_called_so(tmp_path: Path):
+    path = tmp_path / "app.db"
+    async with opened(path) as backend:
+        await backend.commit([append(f"event-{n}", payload=BIG) for n in range(50)])
+    change(path, "PRAGMA wal_checkpoint(TRUNCATE)", "PRAGMA journal_mode = DELETE")
+    scramble(path)
+
+    with pytest.raises(StorageCorruptedError, match="is damaged"):
+        async with opened(path) as backend:
+            await backend.items(QUEUE, 0, 0, 100)
+
+
+def scramble(path: Path) -> None:
+    """All pages but the first few, which hold the schema."""
+    with path.open("r+b") as file:
+        file.seek(30 * 4096)
+        file.write(b"\xff" * (path.stat().st_size - 30 * 4096))
+
+
+@pytest.mark.parametrize(
+    ("code", "committing", "kind", "outcome"),
+    [
+        (sqlite3.SQLITE_BUSY, False, StorageBusyError, "not_applied"),
+        (sqlite3.SQLITE_BUSY_SNAPSHOT, False, StorageBusyError, "not_applied"),
+        (sqlite3.SQLITE_LOCKED, False, StorageBusyError, "not_applied"),
+        (sqlite3.SQLITE_FULL, False, StorageFullError, "not_applied"),
+        (sqlite3.SQLITE_FULL, True, StorageFullError, "not_applied"),
+        (sqlite3.SQLITE_READONLY_DBMOVED, False, StorageReadOnlyError, "not_applied"),
+        (sqlite3.SQLITE_CANTOPEN, False, BackendUnavailableError, "not_applied"),
+        (sqlite3.SQLITE_IOERR_WRITE, False, BackendUnavailableError, "not_applied"),
+        (sqlite3.SQLITE_IOERR_FSYNC, True, BackendUnavailableError, "unknown"),
+        (sqlite3.SQLITE_CORRUPT, True, StorageCorruptedError, "unknown"),
+        (sqlite3.SQLITE_NOTADB, False, StorageNotRecognizedError, "not_applied"),
+        (sqlite3.SQLITE_CONSTRAINT_CHECK, False, StorageError, "not_applied"),
+    ],
+)
+def test_every_cause_has_its_class(code: int, committing: bool, kind: type[StorageError], outcome: Outcome):
+    error = sqlite3.OperationalError("what SQLite said")
+    error.sqlite_errorcode = code
+
+    failure = storage_error(error, Path("app.db"), committing=committing)
+
+    assert (type(failure), failure.outcome, failure.backend) == (kind, outcome, "sqlite")
+    assert "app.db" in str(failure)
+    assert "what SQLite said" in str(failure)
