@@ -73,7 +73,7 @@ async def until_sent(client: PrimitivesClient, repositories: Collection[str]) ->
         for repository in repositories:
             while (await buffer.status(repository)).status in UNSENT:  # noqa: ASYNC110 - the store knows, no event
                 await asyncio.sleep(0.05)
-        # A batch that was under way at more than five kills is set aside: it may be what kills the process.  Here it
+        # A batch that was under way at five kills in a row is set aside: it may be what kills the process.  Here it
         # is not, so what never failed gets another chance.
         sending = await buffer.dead_letters.redrive(lambda letter: letter.attempts == 0) > 0
 

@@ -4,6 +4,8 @@ Define with `Continuous.make`, `Buffer.make` and `Queue.make`, put an applicatio
 `create_durable_primitives`, and open it on a backend by URL.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from durable_primitives.app import DurablePrimitives, Running, create_durable_primitives
 from durable_primitives.client import PrimitivesClient
 from durable_primitives.durations import Duration
@@ -47,10 +49,13 @@ from durable_primitives.primitives.buffer import (
     AddResult,
     Buffer,
     BufferClient,
+    BufferDeadLetter,
+    BufferDeadLetterContext,
     BufferDefinition,
     BufferEventContext,
     BufferExecuteContext,
     BufferStatus,
+    BufferSummary,
     ClearResult,
     FlushReceipt,
     Reduce,
@@ -61,6 +66,7 @@ from durable_primitives.primitives.continuous import (
     ContinuousContext,
     ContinuousDefinition,
     ContinuousStatus,
+    ContinuousSummary,
     PauseResult,
     StartResult,
     StopResult,
@@ -83,6 +89,10 @@ from durable_primitives.primitives.queue import (
 from durable_primitives.retry import Backoff, RetryPolicy
 from durable_primitives.signals import Cancel, DeadLetter, Retry, Snooze
 
+if TYPE_CHECKING:
+    from durable_primitives.backends.memory import MemoryBackend
+    from durable_primitives.backends.sqlite import SQLiteBackend
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -91,10 +101,13 @@ __all__ = [
     "Backoff",
     "Buffer",
     "BufferClient",
+    "BufferDeadLetter",
+    "BufferDeadLetterContext",
     "BufferDefinition",
     "BufferEventContext",
     "BufferExecuteContext",
     "BufferStatus",
+    "BufferSummary",
     "Cancel",
     "CancelResult",
     "ClearResult",
@@ -103,14 +116,15 @@ __all__ = [
     "ContinuousContext",
     "ContinuousDefinition",
     "ContinuousStatus",
+    "ContinuousSummary",
     "DeadLetter",
     "DeadLetterRecord",
     "DefinitionError",
     "DrainResult",
-    "Duration",
     "DurablePrimitives",
     "DurablePrimitivesEngine",
     "DurablePrimitivesError",
+    "Duration",
     "Enqueue",
     "EnqueueResult",
     "EventTracker",
@@ -121,6 +135,7 @@ __all__ = [
     "InstanceNotFoundError",
     "InvalidStateError",
     "LeaseLostError",
+    "MemoryBackend",
     "MultiTracker",
     "NoopTracker",
     "Page",
@@ -142,6 +157,7 @@ __all__ = [
     "RetryExhaustedError",
     "RetryPolicy",
     "Running",
+    "SQLiteBackend",
     "SchedulerError",
     "SerializationError",
     "Snooze",
@@ -161,3 +177,16 @@ __all__ = [
     "WorkerOptions",
     "create_durable_primitives",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Backends are imported when they are asked for: an application names them by URL, and uses one."""
+    if name == "MemoryBackend":
+        from durable_primitives.backends.memory import MemoryBackend
+
+        return MemoryBackend
+    if name == "SQLiteBackend":
+        from durable_primitives.backends.sqlite import SQLiteBackend
+
+        return SQLiteBackend
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -35,6 +35,12 @@ async def limit_pages(backend: SQLiteBackend, pages: int) -> None:
     await backend._writer.run(lambda w: w._connected().execute(f"PRAGMA max_page_count = {pages}").fetchone())
 
 
+async def live_items(backend: SQLiteBackend) -> int:
+    """What the record says of its items."""
+    record = (await backend.load(QUEUE)).record
+    return 0 if record is None else record.count
+
+
 async def test_full_disk_refuses_the_batch_and_the_next_one_goes_on(tmp_path: Path):
     async with opened(tmp_path / "app.db") as backend:
         await enqueue(backend, "a")
@@ -50,10 +56,10 @@ async def test_full_disk_refuses_the_batch_and_the_next_one_goes_on(tmp_path: Pa
         await limit_pages(backend, 1_000_000)
         outcomes, _ = await backend.commit(batch)
         assert [outcome.accepted[0].seq for outcome in outcomes] == list(range(3, 14))
-        assert (await backend.load(QUEUE)).record.count == 13
+        assert len(await stored_ids(backend)) == await live_items(backend) == 13
 
 
-async def test_failing_disk_leaves_the_outcome_open_and_the_truth_is_read_again(tmp_path: Path):
+def test_failing_disk_leaves_the_outcome_open_and_the_truth_is_read_again(tmp_path: Path):
     """The process may write 1 MB to each file: SQLite sees a disk that fails, in the middle of a commit."""
     result = subprocess.run(
         [sys.executable, Path(__file__).with_name("failing_disk.py"), tmp_path / "app.db"],
@@ -74,7 +80,7 @@ async def test_item_that_nobody_has_stops_its_batch(tmp_path: Path):
         with pytest.raises(StorageCorruptedError, match="1 of 1 items"):
             await backend.commit([Transition(instance=QUEUE, at=1, remove=(Removal(ghost, "done", 9),))])
 
-        assert (await backend.load(QUEUE)).record.count == 1
+        assert await live_items(backend) == 1
 
 
 async def test_defect_in_a_batch_leaves_nothing_of_it(tmp_path: Path):
@@ -86,6 +92,21 @@ async def test_defect_in_a_batch_leaves_nothing_of_it(tmp_path: Path):
 
         assert (await enqueue(backend, "c"))[0].accepted[0].seq == 2
         assert await stored_ids(backend) == ["a", "c"]
+
+
+@pytest.mark.parametrize("put_another_in_its_place", [False, True])
+async def test_file_that_is_gone_takes_no_writes(put_another_in_its_place: bool, tmp_path: Path):
+    """What would be written to it could be found by nobody."""
+    path = tmp_path / "app.db"
+    async with opened(path) as backend:
+        await enqueue(backend, "a")
+        path.rename(tmp_path / "gone.db")
+        if put_another_in_its_place:
+            change(path, "CREATE TABLE t (x)")
+        with pytest.raises(BackendUnavailableError, match="deleted or replaced") as caught:
+            await enqueue(backend, "b")
+
+        assert caught.value.outcome == "not_applied"
 
 
 async def test_damaged_file_is_called_so(tmp_path: Path):

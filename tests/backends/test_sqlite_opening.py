@@ -12,6 +12,7 @@ import pytest
 
 from durable_primitives.backends.sqlite import SQLiteBackend, connection, writer
 from durable_primitives.backends.sqlite.schema import APPLICATION_ID
+from durable_primitives.backends.sqlite.turn import Turn
 from durable_primitives.errors import (
     BackendUnavailableError,
     DefinitionError,
@@ -123,7 +124,7 @@ async def test_turn_that_does_not_come_is_reported(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(writer, "BUSY_SECONDS", 0.05)
     path = tmp_path / "app.db"
     async with opened(path) as backend:
-        other = writer.Turn(path, timeout=0)
+        other = Turn(path, timeout=0)
         with other, pytest.raises(StorageBusyError, match="another process") as caught:
             await enqueue(backend, "a")
         other.close()

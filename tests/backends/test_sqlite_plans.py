@@ -17,10 +17,10 @@ STATEMENTS = sorted(path.stem for path in (Path(statements.__file__).parent / "s
 TABLE_SCAN = re.compile(r"SCAN (durable_|item|earlier|candidate|receipt|letter|owner|instance)")
 
 INDEX_OF = {
-    "load_instances": "(namespace=? AND instance=?)",
-    "load_due_instances": "durable_instance_alarm (namespace=? AND alarm<?)",
+    "load_instances": "(nk=? AND instance=?)",
+    "load_due_instances": "durable_instance_alarm (nk=? AND alarm<?)",
     "find_next_alarm": "COVERING INDEX durable_instance_alarm",
-    "scan_instances": "(namespace=? AND instance>? AND instance<?)",
+    "scan_instances": "(nk=? AND instance>? AND instance<?)",
     "load_receipts": "PRIMARY KEY (id=? AND ik=?)",
     "settle_receipts": "PRIMARY KEY (id=? AND ik=?)",
     "take_ready_items": "durable_item_order (ik=? AND due=?)",
@@ -30,7 +30,7 @@ INDEX_OF = {
     "list_segment_items": "durable_item_segment (ik=? AND segment=? AND seq>?)",
     "delete_batched_items": "durable_item_segment (ik=? AND segment>? AND segment<?)",
     "settle_batched_receipts": "durable_receipt_segment (ik=? AND segment>? AND segment<?)",
-    "sweep_receipts": "durable_receipt_expiry (expires_at<?)",
+    "sweep_receipts": "durable_receipt_expiry (nk=? AND expires_at<?)",
 }
 """How the hot ones must find theirs."""
 

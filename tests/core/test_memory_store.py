@@ -97,7 +97,7 @@ STEPS = st.builds(
     instance=st.sampled_from(INSTANCES),
     common=st.fixed_dictionaries({}, optional=COMMON),
     rare=st.one_of([st.tuples(st.just(word), values) for word, values in RARE.items()]),
-    guard=st.sampled_from([None, None, "token", "version", "generation", "exists", "room"]),
+    guard=st.sampled_from([None, None, "token", "version", "generation", "segment", "exists", "room"]),
     stale=st.sampled_from([False, False, False, True]),
     fates=st.lists(st.sampled_from(["done", "retry", "dead", "mark", "keep"]), min_size=1, max_size=4),
 )
@@ -123,6 +123,7 @@ class Player:
     def __init__(self, store: Any) -> None:
         self.store = store
         self.now = 0
+        self.serial = 0
         for instance in INSTANCES[:2]:
             append = tuple(NewItem(id, b"first", "L") for id in IDS[:3])
             create = Create(status="new", linger_ms=30)
@@ -150,8 +151,9 @@ class Player:
     def erase(self, instance: str) -> object:
         return self.store.commit([Transition(instance=instance, at=self.now, erase=True, put=None)], None)
 
-    def sweep(self, budget: int) -> int:
-        return self.store.sweep(self.now, budget)
+    def sweep(self, budget: int) -> list[int]:
+        """To the end: which of the rows that are over goes first is nobody's business."""
+        return list(iter(lambda: self.store.sweep(self.now, budget), 0))
 
     def record(self, instance: str) -> Any:
         return self.store.load(instance, (), ()).record
@@ -164,11 +166,17 @@ class Player:
     def transition(self, step: Step) -> Transition:
         record, name = self.record(step.instance), step.guard
         parts = step.common | dict([step.rare])
+        parts["append"] = tuple(self.new(item) for item in parts.get("append", ()))
         if name in ("exists", "room"):
             parts["guard"] = Guard(exists=not step.stale) if name == "exists" else Guard(room=3)
         elif name is not None and record is not None:
             parts["guard"] = Guard(**{name: getattr(record, name) - step.stale})
         return Transition(instance=step.instance, at=self.now, **self.owner_words(step, record), **parts)
+
+    def new(self, item: NewItem) -> NewItem:
+        """A fresh id is one that no store has seen: that is what its sender says."""
+        self.serial += 1
+        return structs.replace(item, id=f"id-{self.serial}") if item.fresh else item
 
     def owner_words(self, step: Step, record: Any) -> dict[str, Any]:
         taken = () if record is None else record.taken

@@ -24,8 +24,8 @@ SILENT_ERRORS = {"PayloadTooLargeError", "RetryExhaustedError", "SchedulerError"
 EVENTS_PAGE = """# Tracking events
 
 What a tracker is told ([how to listen](../how-to/track-events.md)). Every event says `type`, `at_ms`, `namespace`,
-`kind`, `name` and `instance_id`; the tables list what it says besides. A field with its default value is left out of the
-JSON. Times are milliseconds since the epoch, UTC. No event holds a payload or a state.
+`kind`, `name` and `instance_id`; the tables list what it says besides. A field with its default value is left out of
+the JSON. Times are milliseconds since the epoch, UTC. No event holds a payload or a state.
 
 The level is how loud an event is in a log: `debug` is steady traffic, `warning` will be tried again, `error` needs
 somebody.

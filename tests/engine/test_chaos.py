@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import os
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -13,17 +13,17 @@ import pytest
 from durable_primitives.engine import worker as worker_module
 from durable_primitives.engine.worker import WorkerOptions
 from durable_primitives.errors import StorageBusyError, StorageError
-from durable_primitives.events import QueueCancelled
 from durable_primitives.kernel.transition import ClaimRequest, Transition
 from durable_primitives.primitives.queue import Queue, QueueExecuteContext, stream
 from durable_primitives.retry import Backoff, RetryPolicy
 from durable_primitives.signals import Retry, Snooze
 from tests.engine.fleet import SECOND, Fleet, Process, turns
 
-import os
-SEEDS = int(os.environ.get('SEEDS',60))
-TALLY=Counter()
-import atexit; atexit.register(lambda: print(TALLY))
+SEEDS = int(os.environ.get("SEEDS", 60))
+TALLY = Counter()
+import atexit
+
+atexit.register(lambda: print(TALLY))
 STEPS = 60
 
 
@@ -187,4 +187,4 @@ async def test_whatever_happens_every_accepted_event_ends_once_and_in_order(
     assert receipts["dead"] == 0
     TALLY.update(receipts)
     TALLY["violations"] += len(world.violations)
-    TALLY["redelivered"] += sum(len(v)-len(set(v)) for v in world.starts.values())
+    TALLY["redelivered"] += sum(len(v) - len(set(v)) for v in world.starts.values())

@@ -136,3 +136,21 @@ async def test_an_event_that_goes_back_holds_back_those_that_arrive_while_its_fa
     fleet.pass_time(SECOND)
     await process.run_due()
     assert starts == [("first", 1), ("other", 1), ("first", 2), ("second", 1)]
+
+
+async def test_an_event_that_is_cancelled_in_the_hands_of_its_worker_leaves_its_key_as_it_was() -> None:
+    fleet, handler = await Fleet().open(), Gated()
+    queue = Queue.make("q", event_schema=str, execute=handler, per_instance=2)
+    process = fleet.process(queue)
+    client = process.client(queue)
+    await client.enqueue_many([Enqueue(event, id=event, partition_key="k") for event in ("a", "b", "c", "d")])
+    await turns()
+    assert (await fleet.record("queue:q:0")).taken == (1, 2), "b is to be in hand behind a"
+    assert (await client.cancel("b")).outcome == "running"
+    await turns()
+    assert (await client.cancel("b")).outcome == "cancelled"
+    handler.gate.set()
+    await process.run_due()
+    assert handler.ran == ["a", "c", "d"]
+    status = await client.status()
+    assert (status.processed, status.pending, status.running) == (3, 0, 0)

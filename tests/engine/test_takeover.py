@@ -11,8 +11,8 @@ import pytest
 from durable_primitives.engine.worker import WorkerOptions
 from durable_primitives.events import InstanceLeaseLost, QueueDeadLettered
 from durable_primitives.primitives.queue import Enqueue, Queue, QueueExecuteContext
-from durable_primitives.primitives.queue.orchestrator import MAX_DELIVERIES
 from durable_primitives.retry import RetryPolicy
+from durable_primitives.services.ownership import MAX_DELIVERIES
 from durable_primitives.signals import DeadLetter, Snooze
 from tests.engine.fleet import LEASE, SECOND, Fleet, turns
 from tests.engine.gated import Gated

@@ -27,9 +27,9 @@ from durable_primitives.primitives.continuous.endings import (
     Postponed,
     Raised,
     Returned,
-    Superseded,
     RunRef,
     Stopped,
+    Superseded,
     Terminated,
 )
 from durable_primitives.primitives.continuous.orchestrator import ContinuousOrchestrator

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from durable_primitives.events import ContinuousExecuted
-from durable_primitives.primitives.continuous.executor import MAX_DELIVERIES
 from durable_primitives.retry import Backoff, RetryPolicy
+from durable_primitives.services.ownership import MAX_DELIVERIES
 from durable_primitives.signals import Snooze
 from tests.primitives.continuous_job import MINUTE, Context, Job, count, fail, kill
 

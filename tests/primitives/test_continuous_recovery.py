@@ -15,8 +15,8 @@ from durable_primitives.errors import LeaseLostError, SerializationError
 from durable_primitives.events import ErrorInfo, InstanceLeaseLost, InstanceOrphaned, InstanceParked, InstanceRecovered
 from durable_primitives.kernel.transition import ClaimRequest
 from durable_primitives.primitives.continuous import Continuous
-from durable_primitives.primitives.continuous.executor import MAX_DELIVERIES
 from durable_primitives.services.metadata import RECHECK_MS
+from durable_primitives.services.ownership import MAX_DELIVERIES
 from durable_primitives.spi import Capabilities
 from tests.primitives.continuous_job import MINUTE, Context, Job, fail, kill
 from tests.primitives.driver import Driver

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from durable_primitives.primitives.queue import Enqueue, Queue, QueueExecuteContext
-from durable_primitives.primitives.queue.orchestrator import MAX_DELIVERIES
 from durable_primitives.primitives.queue.stream import YIELD_EVERY
+from durable_primitives.services.ownership import MAX_DELIVERIES
 from durable_primitives.signals import Retry
 from tests.primitives.driver import Driver
 from tests.primitives.queue_log import DAY, HOUR, LEASE, MINUTE, SECOND, Log, at_work, producer, tries
@@ -96,6 +96,17 @@ async def test_trap_30_known_id_is_a_duplicate_before_its_event_is_finished():
     assert [again.duplicate for again in (first, pending, running, done)] == [False, True, True, True]
     assert {again.position for again in (first, pending, running, done)} == {1}
     assert log.ran == ["e"]
+
+
+async def test_trap_30_id_is_known_where_its_key_leads():
+    """Nobody asks all instances: an id must come with the same key, or none, each time."""
+    queue = Queue.make("q", event_schema=str, execute=Log(), concurrency=5)
+    client = (await Driver(queue).open()).client(queue)
+
+    first = await client.enqueue("e", id="evt", partition_key="a")
+    assert (await client.enqueue("e", id="evt", partition_key="a")).duplicate
+    elsewhere = await client.enqueue("e", id="evt", partition_key="acct-7")
+    assert (elsewhere.instance_index != first.instance_index, elsewhere.duplicate) == (True, False)
 
 
 @pytest.mark.parametrize("end", ["cancel", "clear", "discard"])
@@ -238,7 +249,6 @@ async def test_trap_41_shutdown_gives_back_what_it_does_not_finish():
     assert [(ctx.attempt, ctx.delivery) for ctx in log.contexts] == [(1, 1)] * 4
 
 
-@pytest.mark.xfail(reason="the store keeps the time of the first acceptance, and expires_after counts from it")
 async def test_redriven_event_does_not_expire_for_the_time_it_was_dead():
     log = Log(e=[ValueError()])
     queue = Queue.make("q", event_schema=str, execute=log, retry=tries(1), expires_after="1 minute")

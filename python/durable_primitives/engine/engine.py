@@ -102,7 +102,7 @@ class DurablePrimitivesEngine:
             snapshot = await self.backend.load(instance, operation.receipts(request), operation.letters(request))
             decision: Decision[Any] = handler(instance, snapshot, request, self.runtime.now())
             if decision.transition is None:
-                return decision.reply(NOTHING)
+                return self._finish(instance, decision, NOTHING)
             outcome = self.commits.submit(decision.transition)
             if not isinstance(outcome, Outcome):
                 outcome = await outcome

@@ -141,6 +141,8 @@ def _guard_refusal(guard: Guard, record: Record | None) -> Verdict | None:
         return "conflict"
     if guard.version is not None and (record is None or record.version != guard.version):
         return "conflict"
+    if guard.segment is not None and (record is None or record.segment != guard.segment):
+        return "conflict"
     return None
 
 
@@ -316,16 +318,19 @@ class _Change:
             if t.clear.segment <= self.record.segment:
                 self.record.segment_count = 0
                 self.record.dues.pop(WINDOW_DUE, None)
+        if t.retire is not None or t.clear is not None:
+            self.record.cancels = tuple(seq for seq in self.record.cancels if seq in self.record.taken)
         for id in t.cancel:
             self.cancelled.append(self.cancel(id))
 
     def redrive(self, id: str) -> None:
         record, shelf = self.record, self.shelf
         letter = shelf.letter(record, id)
-        if letter is None:
+        if letter is None or letter.expires_at <= self.t.at:
             return
         shelf.drop_letter(record, id)
-        self.add(NewItem(id, letter.payload, letter.lane, 0, letter.rank), letter.at)
+        # Accepted anew: how long it was dead counts for nothing.
+        self.add(NewItem(id, letter.payload, letter.lane, 0, letter.rank), self.t.at)
         self.arm(0)
         self.cleared += 1
 

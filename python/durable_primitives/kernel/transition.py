@@ -28,6 +28,8 @@ class Guard(Struct, frozen=True, gc=False, kw_only=True):
     generation: int | None = None
     token: int | None = None
     """The writer's fencing token: the lease must still be its own."""
+    segment: int | None = None
+    """The open segment must still be this one: no batch was sealed meanwhile."""
     room: int | None = None
     """How many live items the instance may hold after the append."""
 

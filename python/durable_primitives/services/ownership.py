@@ -16,6 +16,9 @@ from durable_primitives.kernel.record import RECHECK_DUE, Item, Record
 from durable_primitives.kernel.transition import Claim, Guard, LeaseRef, Outcome, Put, Transition
 from durable_primitives.spi import Runtime, Storage
 
+MAX_DELIVERIES = 5
+"""Claims of one piece of work that may end without an outcome before it is given up as a crash loop (law 8)."""
+
 Submit = Callable[[Transition], Outcome | asyncio.Future[Outcome]]
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 
 from durable_primitives.backends.sqlite.failures import BACKEND, storage_error
 from durable_primitives.backends.sqlite.schema import check, migrate
+from durable_primitives.backends.sqlite.statements import sql
 from durable_primitives.errors import BackendUnavailableError, StorageNotRecognizedError
 
 Durability = Literal["full", "normal"]
@@ -29,37 +30,55 @@ _DURABILITY: dict[Durability, tuple[str, ...]] = {
     "full": ("synchronous = FULL", "fullfsync = ON", "checkpoint_fullfsync = ON"),
     "normal": ("synchronous = NORMAL",),
 }
-_CHECKPOINT_PAGES = 2000
-"""The commit that makes the log so long also moves it into the database: 8 MB, some milliseconds."""
+_LOG = (
+    # The commit that makes the log so long (in pages: 8 MB) also moves it into the database, in some milliseconds.
+    "wal_autocheckpoint = 2000",
+    # A reader that stays for long makes it grow; this is what is left of it afterwards.
+    "journal_size_limit = 67108864",
+)
 
 
-def open_writer(path: Path, durability: Durability) -> Connection:
-    """The connection that writes; the database is made, or brought up to date, before this returns.
+def open_writer(path: Path, namespace: str, durability: Durability) -> tuple[Connection, int]:
+    """The connection that writes, and the key of the namespace.
 
-    To be called in a `Turn`.  Raises a `StorageError` that says what to do about it; nothing is half-made.
+    The database is made, or brought up to date, before this returns.  To be called in a `Turn`.  Raises a
+    `StorageError` that says what to do about it; nothing is half-made.
     """
     connection = _connect(path)
     try:
         # Before anything is written: a file that is not for us stays as it is, its journal mode included.
         check(connection, path)
         _use_write_ahead_log(connection, path)
-        for setting in (*_DURABILITY[durability], f"wal_autocheckpoint = {_CHECKPOINT_PAGES}"):
+        for setting in (*_DURABILITY[durability], *_LOG):
             connection.execute(f"PRAGMA {setting}")
         migrate(connection, path)
+        connection.execute(sql("insert_namespace"), (namespace,))
+        return connection, _namespace_key(connection, namespace)
     except sqlite3.Error as error:
         connection.close()
         raise storage_error(error, path) from error
     except BaseException:
         connection.close()
         raise
-    return connection
 
 
-def open_reader(path: Path) -> Connection:
-    """A connection that can only look.  In the write-ahead log readers and the writer do not wait for each other."""
+def open_reader(path: Path, namespace: str) -> tuple[Connection, int]:
+    """A connection that can only look, and the key of the namespace, which a writer has made.
+
+    In the write-ahead log readers and the writer do not wait for each other.
+    """
     connection = _connect(path)
-    connection.execute("PRAGMA query_only = ON")
-    return connection
+    try:
+        connection.execute("PRAGMA query_only = ON")
+        return connection, _namespace_key(connection, namespace)
+    except sqlite3.Error as error:
+        connection.close()
+        raise storage_error(error, path) from error
+
+
+def _namespace_key(connection: Connection, namespace: str) -> int:
+    (key,) = connection.execute(sql("find_namespace"), (namespace,)).fetchone()
+    return int(key)
 
 
 def check_version() -> None:

@@ -20,6 +20,7 @@ from itertools import count
 from pathlib import Path
 
 _UNIX = hasattr(socket, "AF_UNIX") and hasattr(os, "getuid")
+_ATTEMPTS = 3
 _serials = count(1)
 
 
@@ -38,18 +39,32 @@ class Doorbell:
     def listen(self, on_ring: Callable[[], None]) -> bool:
         """Call `on_ring` on the running event loop whenever somebody rings.  False: this system cannot."""
         loop = asyncio.get_running_loop()
-        if self._folder is None or not _make_private(self._folder):
+        listener = self._hang() if self._folder is not None else None
+        if listener is None:
             return False
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        listener.setblocking(False)
         try:
-            self._name = _bind(listener, self._folder, self._prefix)
             loop.add_reader(listener, _answer, listener, on_ring)
-        except (OSError, NotImplementedError):
+        except NotImplementedError:
             listener.close()
             return False
         self._listener, self._loop = listener, loop
         return True
+
+    def _hang(self) -> socket.socket | None:
+        """A socket in the folder, which whoever closes last takes down: perhaps in this moment, so try again."""
+        assert self._folder is not None
+        for _ in range(_ATTEMPTS):
+            if not _make_private(self._folder):
+                break
+            listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            listener.setblocking(False)
+            try:
+                self._name = _bind(listener, self._folder, self._prefix)
+            except OSError:
+                listener.close()
+            else:
+                return listener
+        return None
 
     def ring(self) -> None:
         """Wake everybody else.  Never blocks and never fails: to ring is a courtesy."""
@@ -87,6 +102,7 @@ class Doorbell:
             self._listener.close()
             with suppress(OSError):
                 (self._folder / self._name).unlink()
+                self._folder.rmdir()
             self._listener = None
         if self._sender is not None:
             self._sender.close()

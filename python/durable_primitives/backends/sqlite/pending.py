@@ -17,8 +17,8 @@ from durable_primitives.kernel.transition import NewItem
 class Pending:
     """Items and receipts on their way into the store."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: Connection, nk: int) -> None:
+        self._connection, self._nk = connection, nk
         self._ready_items: list[Row] = []
         self._other_items: list[Row] = []
         self._item_moves: list[Row] = []
@@ -30,18 +30,23 @@ class Pending:
 
     # Gathering.
 
-    def insert_item(self, ik: int, new: NewItem, at: int, rank: int, seq: int, segment: int) -> None:
-        due, lane = new.due, new.lane
+    def accept(self, ik: int, new: NewItem, at: int, rank: int, seq: int, position: int, segment: int) -> None:
+        """An item with its receipt."""
+        id, due, lane = new.id, new.due, new.lane
         if lane is None and new.blocks and not (due or rank or segment):
-            self._ready_items.append((ik, seq, new.id, new.payload, at))
+            self._ready_items.append((ik, seq, id, new.payload, at))
         else:
-            self._other_items.append((ik, seq, new.id, new.payload, at, lane, due, rank, segment, int(new.blocks)))
-
-    def insert_receipt(self, ik: int, id: str, seq: int, position: int, due: int, rank: int, segment: int) -> None:
+            self._other_items.append((ik, seq, id, new.payload, at, lane, due, rank, segment, int(new.blocks)))
+        if id is None:
+            return
         if due or rank or segment:
             self._other_receipts.append((ik, id, seq, position, due, rank, segment))
         else:
             self._plain_receipts.append((id, ik, seq, position))
+
+    def remember(self, ik: int, id: str, segment: int) -> None:
+        """A receipt without an item."""
+        self._other_receipts.append((ik, id, 0, 0, 0, 0, segment))
 
     def move_item(self, ik: int, item: Item, moved: Item) -> None:
         how = (moved.due, moved.attempt, moved.delivery, moved.error, int(moved.blocks))
@@ -91,7 +96,7 @@ class Pending:
         if self._receipt_moves:
             self._connection.executemany(sql("move_receipt"), self._receipt_moves)
         for (ik, settlement, expires_at), ids in self._settled.items():
-            self._connection.execute(sql("settle_receipts"), (settlement, expires_at, ik, json_array(ids)))
+            self._connection.execute(sql("settle_receipts"), (settlement, expires_at, self._nk, ik, json_array(ids)))
         for working in instances:
             working.settled.clear()
         self._plain_receipts, self._other_receipts, self._receipt_moves, self._settled = [], [], [], {}

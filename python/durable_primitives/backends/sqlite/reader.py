@@ -21,8 +21,8 @@ class Reader:
     """A connection that only looks."""
 
     def __init__(self, path: Path, namespace: str) -> None:
-        self._path, self._namespace = path, namespace
-        self._connection = open_reader(path)
+        self._path = path
+        self._connection, self._nk = open_reader(path, namespace)
 
     def close(self) -> None:
         """Let go of the database."""
@@ -53,7 +53,7 @@ class Reader:
 
     def scan(self, prefix: str, after: str, limit: int) -> list[Record]:
         with self._moment() as connection:
-            bounds = (self._namespace, after, prefix, _after_prefix(prefix), limit)
+            bounds = (self._nk, after, prefix, _after_prefix(prefix), limit)
             return [record_of(row) for row in connection.execute(sql("scan_instances"), bounds)]
 
     def tally(self, instance: str, now: int) -> Tally:
@@ -68,11 +68,11 @@ class Reader:
 
     def next_due(self) -> int | None:
         with self._moment() as connection:
-            (alarm,) = connection.execute(sql("find_next_alarm"), (self._namespace,)).fetchone()
+            (alarm,) = connection.execute(sql("find_next_alarm"), (self._nk,)).fetchone()
             return None if alarm is None else int(alarm)
 
     def _find(self, connection: Connection, instance: str) -> tuple[int | None, Record | None]:
-        row = connection.execute(sql("find_instance"), (self._namespace, instance)).fetchone()
+        row = connection.execute(sql("find_instance"), (self._nk, instance)).fetchone()
         return (None, None) if row is None else (row[24], record_of(row))
 
     @contextmanager

@@ -98,6 +98,6 @@ def letters_of(rows: Iterable[Row]) -> list[DeadLetter]:
     return [DeadLetter(*row) for row in rows]
 
 
-def letter_row(ik: int, letter: DeadLetter) -> Row:
+def letter_row(nk: int, ik: int, letter: DeadLetter) -> Row:
     """The parameters of ``put_letter``."""
-    return (ik, *structs.astuple(letter))
+    return (nk, ik, *structs.astuple(letter))

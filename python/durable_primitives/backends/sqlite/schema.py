@@ -18,7 +18,14 @@ from durable_primitives.errors import StorageNotRecognizedError, StorageSchemaTo
 APPLICATION_ID = 0x44757250
 """``DurP``: marks a database that we made.  One that an application made keeps its own mark."""
 
-_TABLES = ("durable_meta", "durable_instance", "durable_item", "durable_receipt", "durable_letter")
+_TABLES = (
+    "durable_meta",
+    "durable_namespace",
+    "durable_instance",
+    "durable_item",
+    "durable_receipt",
+    "durable_letter",
+)
 _PACKAGE = __name__.rpartition(".")[0]
 _META = """CREATE TABLE durable_meta (
   name TEXT PRIMARY KEY CHECK (name = 'schema_version'),

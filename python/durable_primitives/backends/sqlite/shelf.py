@@ -31,16 +31,16 @@ from durable_primitives.kernel.transition import ClaimRequest, NewItem, Transiti
 class SQLiteShelf:
     """One transaction's view of a namespace.  Make it after BEGIN, call `store` before COMMIT."""
 
-    def __init__(self, connection: Connection, namespace: str, cache: RecordCache) -> None:
+    def __init__(self, connection: Connection, nk: int, cache: RecordCache) -> None:
         self._connection = connection
         self._execute = connection.execute
-        self._namespace = namespace
+        self._nk = nk
         self._cache = cache
         self._working: dict[str, Working] = {}
         self._asked: dict[str, list[str]] = {}
         """Event ids that the batch asks for, by instance."""
         self._last_key: int | None = None
-        self._pending = Pending(connection)
+        self._pending = Pending(connection, nk)
 
     # Reading ahead.
 
@@ -73,7 +73,7 @@ class SQLiteShelf:
             else:
                 self._working[instance] = Working(stored.ik, stored.record, stored.alarm, stored=True)
         if missing:
-            for row in self._execute(sql("load_instances"), (self._namespace, json_array(missing))):
+            for row in self._execute(sql("load_instances"), (self._nk, json_array(missing))):
                 self._working[row[0]] = _working_of(row)
 
     def _load_receipts(self, asked: dict[str, list[str]]) -> None:
@@ -123,7 +123,7 @@ class SQLiteShelf:
         due = [w for w in self._working.values() if (alarm := w.record.alarm) is not None and alarm <= now]
         # Of the stored ones, those in `_working` may no longer be what they were: as many more are read.
         limit = request.limit + len(self._working)
-        for row in self._execute(sql("load_due_instances"), (self._namespace, now, limit)):
+        for row in self._execute(sql("load_due_instances"), (self._nk, now, limit)):
             if row[0] not in self._working:
                 due.append(_working_of(row))
         due.sort(key=lambda w: (w.record.alarm or 0, w.ik))
@@ -152,7 +152,7 @@ class SQLiteShelf:
         if working.stored_as != key:
             if working.stored_as is not None:
                 self._execute(sql("delete_instance"), (working.stored_as,))
-            head = (key, self._namespace, record.instance, alarm, record.purge_at)
+            head = (key, self._nk, record.instance, alarm, record.purge_at)
             self._execute(sql("insert_instance"), (*head, *row))
         elif (alarm, record.purge_at) == (working.alarm, working.purge_at):
             self._execute(sql("update_instance"), (*row, key))
@@ -176,25 +176,24 @@ class SQLiteShelf:
         return working.known[id]
 
     def remember(self, record: Record, id: str) -> None:
-        self._keep_receipt(self._working[record.instance], id, 0, 0, 0, 0)
-
-    def _keep_receipt(self, working: Working, id: str, seq: int, position: int, due: int, rank: int) -> None:
-        segment = working.record.segment
+        working = self._working[record.instance]
         if id in working.settled:
             self._pending.write_receipts(self._working.values())
-        self._pending.insert_receipt(working.ik, id, seq, position, due, rank, segment)
+        self._pending.remember(working.ik, id, record.segment)
         if id in working.known:
-            working.known[id] = Receipt(id, seq, position, due, rank, segment)
+            working.known[id] = Receipt(id, 0, 0, segment=record.segment)
 
     # Items.
 
     def accept(self, record: Record, new: NewItem, at: int, rank: int, seq: int, position: int) -> None:
-        working = self._working[record.instance]
-        self._pending.insert_item(working.ik, new, at, rank, seq, record.segment)
+        working, id = self._working[record.instance], new.id
+        if id in working.settled:
+            self._pending.write_receipts(self._working.values())
+        self._pending.accept(working.ik, new, at, rank, seq, position, record.segment)
         if new.lane is not None:
             working.raise_lane(new.lane, rank)
-        if new.id is not None:
-            self._keep_receipt(working, new.id, seq, position, new.due, rank)
+        if id is not None and id in working.known:
+            working.known[id] = Receipt(id, seq, position, new.due, rank, record.segment)
 
     def settle(self, record: Record, item: Item, settlement: Settlement, expires_at: int) -> None:
         working = self._working[record.instance]
@@ -285,7 +284,7 @@ class SQLiteShelf:
         self._write()
         working = self._working[record.instance]
         key, away, (first, last) = working.ik, json_array(taken), segments
-        end = (settlement, expires_at, key)
+        end = (settlement, expires_at, self._nk, key)
         self._execute(sql("settle_batched_receipts"), (*end, first, last, away))
         if first <= 0 <= last:
             self._execute(sql("settle_loose_receipts"), (*end, away))
@@ -303,7 +302,7 @@ class SQLiteShelf:
         return found[0] if found else None
 
     def keep_letter(self, record: Record, letter: DeadLetter) -> None:
-        self._execute(sql("put_letter"), letter_row(self._working[record.instance].ik, letter))
+        self._execute(sql("put_letter"), letter_row(self._nk, self._working[record.instance].ik, letter))
 
     def drop_letter(self, record: Record, id: str) -> bool:
         return self._execute(sql("delete_letter"), (self._working[record.instance].ik, id)).rowcount > 0

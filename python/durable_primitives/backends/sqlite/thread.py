@@ -39,7 +39,11 @@ class OwnerThread(Generic[Owned]):
     async def start(self) -> None:
         """Make what the thread owns; raises what that raises."""
         self._thread.start()
-        await asyncio.shield(asyncio.wrap_future(self._ready))
+        try:
+            await asyncio.shield(asyncio.wrap_future(self._ready))
+        except asyncio.CancelledError:
+            self._queue.put(None)
+            raise
 
     async def run(self, work: Callable[[Owned], Result], then: Callable[[Result], None] | None = None) -> Result:
         """Do a piece of work; `then` is called with its result, on the event loop and in any case."""
@@ -93,8 +97,10 @@ class OwnerThread(Generic[Owned]):
         self._ready.set_result(None)
         try:
             self._serve(owned)
-        finally:
             owned.close()
+        except BaseException as error:
+            self._ended.set_exception(error)
+        else:
             self._ended.set_result(None)
 
     def _serve(self, owned: Owned) -> None:

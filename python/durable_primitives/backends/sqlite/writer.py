@@ -48,7 +48,7 @@ class Writer:
     ) -> tuple[list[Outcome], list[Claim], bool]:
         """Apply the transitions and serve the claim; also whether an alarm came nearer."""
         with self._transaction() as connection:
-            shelf = SQLiteShelf(connection, self._namespace, self._cache)
+            shelf = SQLiteShelf(connection, self._nk, self._cache)
             outcomes = _apply_all(transitions, shelf)
             claims = [] if request is None else _claim_due(request, shelf)
             nearer = shelf.store()
@@ -58,7 +58,7 @@ class Writer:
     def renew(self, leases: Sequence[LeaseRef], until: int) -> tuple[list[Renewal], bool]:
         """Extend the leases that are still held; also whether an alarm came nearer."""
         with self._transaction() as connection:
-            shelf = SQLiteShelf(connection, self._namespace, self._cache)
+            shelf = SQLiteShelf(connection, self._nk, self._cache)
             shelf.load_records({ref.instance for ref in leases})
             answers = [renew(ref, shelf.record(ref.instance), until) for ref in leases]
             for answer in answers:
@@ -78,12 +78,11 @@ class Writer:
         gone = 0
         with self._transaction() as connection:
             for name in ("sweep_receipts", "sweep_letters"):
-                gone += connection.execute(sql(name), (now, self._namespace, budget - gone)).rowcount
-            rows = connection.execute(sql("list_purgeable_instances"), (self._namespace, now, budget - gone))
+                gone += connection.execute(sql(name), (self._nk, now, budget - gone)).rowcount
+            rows = connection.execute(sql("list_purgeable_instances"), (self._nk, now, budget - gone))
             keys = [(ik,) for (ik,) in rows]
             connection.executemany(sql("delete_live_receipts"), keys)
             connection.executemany(sql("delete_instance"), keys)
-            connection.execute(sql("sweep_orphaned_receipts"), (now, budget))
         self._cache.clear()
         return gone + len(keys)
 
@@ -111,13 +110,30 @@ class Writer:
 
     def _connected(self) -> Connection:
         if self._connection is None:
-            self._connection = open_writer(self._path, self._durability)
+            self._connection, self._nk = open_writer(self._path, self._namespace, self._durability)
+            self._file = _identity(self._path)
+        elif _identity(self._path) != self._file:
+            raise BackendUnavailableError(
+                f"the database {self._path} was deleted or replaced while it was open",
+                backend=BACKEND,
+                outcome="not_applied",
+                help="restart every process that uses it",
+            )
         return self._connection
 
     def _disconnect(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file the path leads to: what is written to one that nobody can find any more is lost."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _roll_back(connection: Connection) -> bool:

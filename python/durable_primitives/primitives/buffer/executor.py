@@ -21,13 +21,13 @@ from durable_primitives.kernel.transition import Outcome, Transition
 from durable_primitives.logs import bind_context, get_logger
 from durable_primitives.primitives.buffer.context import BufferDeadLetterContext, BufferExecuteContext
 from durable_primitives.primitives.buffer.definition import BufferDefinition
-from durable_primitives.primitives.buffer.flushing import MAX_DELIVERIES, Ending, Flushing
+from durable_primitives.primitives.buffer.flushing import Ending, Flushing
 from durable_primitives.primitives.buffer.orchestrator import BufferOrchestrator
 from durable_primitives.primitives.buffer.queries import items_of
 from durable_primitives.primitives.buffer.stored import Batch, Flush, gather, read, read_batch
 from durable_primitives.services.environment import Environment
 from durable_primitives.services.metadata import park_failed
-from durable_primitives.services.ownership import Ownership
+from durable_primitives.services.ownership import MAX_DELIVERIES, Ownership
 from durable_primitives.signals import Signal
 
 RETRY_SECONDS = 0.5

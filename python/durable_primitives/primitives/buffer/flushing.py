@@ -46,9 +46,6 @@ from durable_primitives.signals import Cancel, DeadLetter, Retry, Snooze
 
 RETRY_DUE = "retry"
 
-MAX_DELIVERIES = 5
-"""Claims of one attempt that may end without an outcome before its batch is given up on."""
-
 
 class Ending(Struct, frozen=True, kw_only=True):
     """How an attempt ended."""
@@ -98,7 +95,7 @@ class Flushing:
         transition = Transition(
             instance=record.instance,
             at=now,
-            guard=guard,
+            guard=structs.replace(guard, segment=record.segment) if seal else guard,
             put=put(self._definition, record, structs.replace(stored, flush=flush, redrives=redrives)),
             append=items,
             seal=seal,

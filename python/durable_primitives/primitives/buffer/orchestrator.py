@@ -50,7 +50,7 @@ class BufferOrchestrator(Adding):
         transition = Transition(
             instance=instance,
             at=now,
-            guard=Guard(version=record.version),
+            guard=Guard(version=record.version, segment=record.segment),
             put=put(self.definition, record, changed),
             append=items,
             seal=True,
@@ -73,7 +73,7 @@ class BufferOrchestrator(Adding):
         transition = Transition(
             instance=instance,
             at=now,
-            guard=Guard(version=record.version),
+            guard=Guard(version=record.version, segment=record.segment),
             put=put(self.definition, record, structs.replace(stored, folded=None)),
             clear=Clear(record.segment, now + self.definition.dedupe_ms),
         )

@@ -20,14 +20,11 @@ from durable_primitives.primitives.continuous.runs import Runs
 from durable_primitives.primitives.continuous.stored import Stored
 from durable_primitives.services.environment import Environment
 from durable_primitives.services.metadata import park_failed
-from durable_primitives.services.ownership import Ownership
+from durable_primitives.services.ownership import MAX_DELIVERIES, Ownership
 from durable_primitives.services.state import StateManager
 
 if TYPE_CHECKING:
     from durable_primitives.primitives.continuous.definition import ContinuousDefinition
-
-MAX_DELIVERIES = 5
-"""Claims of an instance without an outcome; one more is a crash loop."""
 
 
 class ContinuousExecutor:

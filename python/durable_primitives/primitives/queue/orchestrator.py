@@ -51,8 +51,6 @@ from durable_primitives.signals import Cancel, DeadLetter, Retry, Signal, Snooze
 ACTIVE = "active"
 PAUSED = "paused"
 
-MAX_DELIVERIES = 5
-"""Claims of one event that may end without an outcome before it is given up as a crash loop."""
 
 _SIGNALS: Mapping[type[Signal], Attempt] = {
     Retry: "retry",

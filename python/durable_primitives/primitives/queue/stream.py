@@ -21,8 +21,8 @@ from durable_primitives.kernel.transition import Burial, Outcome, Removal, Resch
 from durable_primitives.logs import bind_context, get_logger
 from durable_primitives.primitives.queue import telling
 from durable_primitives.primitives.queue.context import QueueDeadLetterContext, QueueExecuteContext
-from durable_primitives.primitives.queue.orchestrator import MAX_DELIVERIES, Verdict
-from durable_primitives.services.ownership import Ownership
+from durable_primitives.primitives.queue.orchestrator import Verdict
+from durable_primitives.services.ownership import MAX_DELIVERIES, Ownership
 from durable_primitives.signals import Signal
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ class Stream:
         self._ready = ReadyQueue()
         self._items: dict[int, Item] = {}
         self._running: dict[int, Item] = {}
+        self._lane_heads: set[int] = set()
+        """Events with a key that were begun: their lanes wait until their outcomes are committed."""
         self._cancelled: set[int] = set()
         self._suspects = frozenset(ownership.suspects)
         self._verdicts: list[tuple[Item, Verdict]] = []
@@ -155,6 +157,8 @@ class Stream:
         runtime = self._owned.runtime
         if item.lane is None:
             self._ready.done(seq)
+        else:
+            self._lane_heads.add(seq)
         if seq in self._cancelled:
             # Asked for while an owner before this one had it in hand.
             self._cancelled.discard(seq)
@@ -328,7 +332,8 @@ class Stream:
             self._owned.lose()
             return
         for item, _ in verdicts:
-            if item.lane is not None:
+            if item.seq in self._lane_heads:
+                self._lane_heads.discard(item.seq)
                 self._ready.done(item.seq)
         self._admit(outcome.items)
         if outcome.cancels:

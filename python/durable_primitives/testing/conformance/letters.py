@@ -99,6 +99,16 @@ async def a_letter_is_redriven_once(store: Store) -> None:
 
 
 @case
+async def a_letter_is_not_redriven_after_its_retention(store: Store) -> None:
+    """Invariant 9: its id is free by then, so that a late redrive, unswept, would run a second event under it."""
+    claim = await store.own(0, event("a"), take=1)
+    await store.apply(1, bury=(buried(claim.items[0], expires_at=50),))
+    check("its id is free", (await store.enqueue(50, event("a"))).accepted[0].duplicate, False)
+    await store.apply(51, redrive=("a",))
+    check("one event of this id", ids(await store.items()), ["a"])
+
+
+@case
 async def a_redriven_event_may_die_again(store: Store) -> None:
     """Law 6: and is kept again, with what is known of its last failure."""
     await with_letters(store, "a")

@@ -31,6 +31,11 @@ pub(super) fn refusal(t: &Transition, rows: Option<&Rows>) -> Option<&'static st
             return Some("conflict");
         }
     }
+    if let Some(segment) = guard.segment {
+        if record.is_none_or(|record| record.segment != segment) {
+            return Some("conflict");
+        }
+    }
     if is_full(t, rows) {
         return Some("full");
     }

@@ -172,6 +172,7 @@ pub struct Guard {
     pub version: Option<i64>,
     pub generation: Option<i64>,
     pub token: Option<i64>,
+    pub segment: Option<i64>,
     pub room: Option<i64>,
 }
 

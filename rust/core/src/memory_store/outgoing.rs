@@ -121,6 +121,10 @@ impl Change<'_> {
                 clear.expires_at,
             );
         }
+        if t.retire.is_some() || t.clear.is_some() {
+            let record = &mut self.rows.record;
+            record.cancels.retain(|seq| record.taken.contains(seq));
+        }
         for id in &t.cancel {
             let answer = self.cancel(id);
             self.outcome.cancelled.push(answer);
@@ -146,6 +150,10 @@ impl Change<'_> {
     }
 
     fn redrive(&mut self, id: &Arc<str>) {
+        let over = |letter: &DeadLetter| letter.expires_at <= self.t.at;
+        if self.rows.letters.get(id).is_none_or(over) {
+            return;
+        }
         let Some(letter) = self.rows.letters.remove(id) else {
             return;
         };
@@ -158,7 +166,8 @@ impl Change<'_> {
             fresh: false,
             blocks: true,
         };
-        self.add(&new, letter.at);
+        // Accepted anew: how long it was dead counts for nothing.
+        self.add(&new, self.t.at);
         self.outcome.cleared += 1;
     }
 

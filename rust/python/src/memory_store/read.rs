@@ -115,6 +115,7 @@ fn read_guard(guard: Any<'_, '_>) -> PyResult<Guard> {
         version: optional!(guard, "version", number),
         generation: optional!(guard, "generation", number),
         token: optional!(guard, "token", number),
+        segment: optional!(guard, "segment", number),
         room: optional!(guard, "room", number),
     })
 }

@@ -1,7 +1,7 @@
 -- One record.
--- parameters: namespace, instance
+-- parameters: nk, instance
 SELECT instance, status, data, version, generation, held, dues, linger_ms, purge_at, token, owner, lease_until,
   deliveries, taken, cancels, sequence, count, segment, segment_count, segment_first_at, segment_last_at, finished,
   created_at, updated_at, ik, alarm
 FROM durable_instance
-WHERE namespace = ? AND instance = ?
+WHERE nk = ? AND instance = ?

@@ -1,3 +1,3 @@
 -- The earliest alarm.
--- parameters: namespace
-SELECT min(alarm) FROM durable_instance WHERE namespace = ? AND alarm IS NOT NULL
+-- parameters: nk
+SELECT min(alarm) FROM durable_instance WHERE nk = ? AND alarm IS NOT NULL

@@ -3,4 +3,5 @@
 INSERT INTO durable_receipt (id, ik, seq, position)
 VALUES (?, ?, ?, ?)
 ON CONFLICT (id, ik) DO UPDATE SET
-  seq = excluded.seq, position = excluded.position, due = 0, rank = 0, segment = 0, settlement = NULL, expires_at = NULL
+  seq = excluded.seq, position = excluded.position, due = 0, rank = 0, segment = 0, settlement = NULL, expires_at = NULL,
+  nk = NULL

@@ -1,7 +1,7 @@
 -- Records that have had their time, and that no dead letter needs.
--- parameters: namespace, now, limit
+-- parameters: nk, now, limit
 SELECT ik
 FROM durable_instance AS instance
-WHERE namespace = ? AND purge_at <= ?
+WHERE nk = ? AND purge_at <= ?
   AND NOT EXISTS (SELECT 1 FROM durable_letter AS letter WHERE letter.ik = instance.ik)
 LIMIT ?

@@ -1,9 +1,9 @@
 -- Records by instance id.
--- parameters: namespace, after, from, to, limit
+-- parameters: nk, after, from, to, limit
 SELECT instance, status, data, version, generation, held, dues, linger_ms, purge_at, token, owner, lease_until,
   deliveries, taken, cancels, sequence, count, segment, segment_count, segment_first_at, segment_last_at, finished,
   created_at, updated_at, ik, alarm
 FROM durable_instance
-WHERE namespace = ? AND instance > ? AND instance >= ? AND instance < ?
+WHERE nk = ? AND instance > ? AND instance >= ? AND instance < ?
 ORDER BY instance
 LIMIT ?

@@ -1,8 +1,5 @@
 -- Dead letters whose time is over.
--- parameters: now, namespace, limit
+-- parameters: nk, now, limit
 DELETE FROM durable_letter WHERE (ik, id) IN (
-  SELECT letter.ik, letter.id
-  FROM durable_letter AS letter CROSS JOIN durable_instance AS owner ON owner.ik = letter.ik
-  WHERE letter.expires_at <= ? AND owner.namespace = ?
-  LIMIT ?
+  SELECT ik, id FROM durable_letter WHERE nk = ? AND expires_at <= ? LIMIT ?
 )

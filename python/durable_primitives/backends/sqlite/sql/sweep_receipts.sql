@@ -1,8 +1,5 @@
--- Receipts whose time is over.
--- parameters: now, namespace, limit
+-- Receipts whose time is over, those of lives that have ended included.
+-- parameters: nk, now, limit
 DELETE FROM durable_receipt WHERE (id, ik) IN (
-  SELECT receipt.id, receipt.ik
-  FROM durable_receipt AS receipt CROSS JOIN durable_instance AS owner ON owner.ik = receipt.ik
-  WHERE receipt.expires_at <= ? AND owner.namespace = ?
-  LIMIT ?
+  SELECT id, ik FROM durable_receipt WHERE nk = ? AND expires_at <= ? LIMIT ?
 )

@@ -1,0 +1,1 @@
+"""Stores that need nothing from outside: memory and SQLite.  Others are distributions of their own."""

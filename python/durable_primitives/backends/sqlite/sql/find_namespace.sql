@@ -1,0 +1,3 @@
+-- The key of a namespace.
+-- parameters: name
+SELECT nk FROM durable_namespace WHERE name = ?

@@ -1,0 +1,3 @@
+-- A namespace that was never used.
+-- parameters: name
+INSERT INTO durable_namespace (name) VALUES (?) ON CONFLICT DO NOTHING
