@@ -71,7 +71,7 @@ async def until_sent(client: PrimitivesClient, repositories: Collection[str]) ->
     sending = True
     while sending:
         for repository in repositories:
-            while (await buffer.status(repository)).status in UNSENT:  # noqa: ASYNC110 - the store knows, no event
+            while (await buffer.status(repository)).status in UNSENT:
                 await asyncio.sleep(0.05)
         # A batch that was under way at five kills in a row is set aside: it may be what kills the process.  Here it
         # is not, so what never failed gets another chance.

@@ -40,7 +40,7 @@ def url(folder: Path) -> str:
 
 async def appears(path: Path) -> None:
     exists = path.exists
-    while not exists():  # noqa: ASYNC110 - another process makes it
+    while not exists():
         await asyncio.sleep(0.002)
 
 
@@ -76,7 +76,7 @@ def application(folder: Path, name: str) -> Any:
                 (folder / f"{name}.met").touch()
                 await asyncio.gather(*(appears(folder / f"{other}.met") for other in ("one", "two")))
             case "hold":
-                while not ctx.cancelled:  # noqa: ASYNC110 - a handler can only look
+                while not ctx.cancelled:
                     await asyncio.sleep(0.002)
             case "cling" if name == "one":
                 await asyncio.Event().wait()

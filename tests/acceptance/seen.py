@@ -35,5 +35,5 @@ class Seen(list[Any]):
 async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
     """Wait for what only a look at the store can tell: what a handler's end leads to."""
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while not await condition():  # noqa: ASYNC110 - nothing rings when a commit is done
+        while not await condition():
             await asyncio.sleep(0)

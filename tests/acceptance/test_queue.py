@@ -225,7 +225,7 @@ async def test_cancel_takes_out_what_waits_and_asks_what_runs(open_app: Open) ->
         assert (await client.cancel("waiting")).outcome == "cancelled"
         assert not seen[0].cancelled
         assert (await client.cancel("long")).outcome == "running"
-        while not seen[0].cancelled:  # noqa: ASYNC110 - a handler can only look, too
+        while not seen[0].cancelled:
             await asyncio.sleep(0)
         asked.set()
         await client.drain("30 seconds")

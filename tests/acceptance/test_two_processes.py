@@ -160,5 +160,5 @@ async def test_what_a_zombie_says_after_its_lease_changes_nothing(tmp_path: Path
 
 async def settled(job: Any) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while (await job.status("j")).status != "scheduled":  # noqa: ASYNC110 - another process does it
+        while (await job.status("j")).status != "scheduled":
             await asyncio.sleep(0)

@@ -1,6 +1,6 @@
 CREATE TABLE durable_instance (
   ik INTEGER PRIMARY KEY AUTOINCREMENT,
-  namespace TEXT NOT NULL,
+  nk INTEGER NOT NULL,
   instance TEXT NOT NULL,
   alarm INTEGER,
   status TEXT NOT NULL,
@@ -26,14 +26,14 @@ CREATE TABLE durable_instance (
   created_at INTEGER NOT NULL,
   updated_at INTEGER NOT NULL,
   data BLOB NOT NULL,
-  UNIQUE (namespace, instance),
+  UNIQUE (nk, instance),
   CONSTRAINT the_alarm_of_a_leased_instance_is_the_end_of_its_lease CHECK (owner IS NULL OR alarm IS lease_until),
   CONSTRAINT what_has_work_is_not_purged CHECK (purge_at IS NULL OR (owner IS NULL AND held = 0 AND count = 0))
 ) STRICT;
 
-CREATE INDEX durable_instance_alarm ON durable_instance (namespace, alarm) WHERE alarm IS NOT NULL;
+CREATE INDEX durable_instance_alarm ON durable_instance (nk, alarm) WHERE alarm IS NOT NULL;
 
-CREATE INDEX durable_instance_purge ON durable_instance (namespace, purge_at) WHERE purge_at IS NOT NULL;
+CREATE INDEX durable_instance_purge ON durable_instance (nk, purge_at) WHERE purge_at IS NOT NULL;
 
 CREATE TABLE durable_item (
   n INTEGER PRIMARY KEY,
@@ -64,6 +64,7 @@ CREATE INDEX durable_item_segment ON durable_item (ik, segment, seq)
 CREATE INDEX durable_item_waiting ON durable_item (ik, lane, seq) WHERE lane IS NOT NULL AND due > 0;
 
 CREATE TABLE durable_letter (
+  nk INTEGER NOT NULL,
   ik INTEGER NOT NULL,
   id TEXT NOT NULL,
   lane TEXT,
@@ -78,12 +79,17 @@ CREATE TABLE durable_letter (
   PRIMARY KEY (ik, id)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX durable_letter_expiry ON durable_letter (expires_at);
+CREATE INDEX durable_letter_expiry ON durable_letter (nk, expires_at);
 
 CREATE TABLE durable_meta (
   name TEXT PRIMARY KEY CHECK (name = 'schema_version'),
   value INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE durable_namespace (
+  nk INTEGER PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE
+) STRICT;
 
 CREATE TABLE durable_receipt (
   id TEXT NOT NULL,
@@ -95,11 +101,14 @@ CREATE TABLE durable_receipt (
   segment INTEGER NOT NULL DEFAULT 0,
   settlement TEXT CHECK (settlement IN ('done', 'dead', 'cancelled', 'cleared', 'expired')),
   expires_at INTEGER,
+  nk INTEGER,
   PRIMARY KEY (id, ik),
-  CONSTRAINT what_is_settled_expires CHECK ((settlement IS NULL) = (expires_at IS NULL))
+  CONSTRAINT what_is_settled_expires CHECK (
+    (settlement IS NULL) = (expires_at IS NULL) AND (nk IS NULL) = (expires_at IS NULL)
+  )
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX durable_receipt_expiry ON durable_receipt (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX durable_receipt_expiry ON durable_receipt (nk, expires_at) WHERE expires_at IS NOT NULL;
 
 CREATE INDEX durable_receipt_segment ON durable_receipt (ik, segment)
   WHERE expires_at IS NULL AND (segment > 0 OR seq = 0 OR due >= 1152921504606846976);
