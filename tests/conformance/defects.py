@@ -278,10 +278,8 @@ NAMESPACES = {
 }
 
 MODEL = {
-    "forgets progress": forget("progress"),
     "knows no rank": each("append", rank=0),
     "seals nothing": forget("seal"),
-    "does not tell of cancellations": tell(cancels=()),
 }
 
 DEFECTS: dict[str, Mapping[str, Broken]] = {

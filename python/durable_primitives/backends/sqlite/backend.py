@@ -28,6 +28,11 @@ _RECHECK_SECONDS = 1.0
 class SQLiteBackend:
     """A store in one file, for one process or for several on one machine.
 
+    Processes of one user wake each other at once; those of different users, and those on Windows, look for new work
+    once a second.  A program that writes to the same file by itself must not run checkpoints (``PRAGMA
+    wal_autocheckpoint = 0``) unless its SQLite is 3.51.3 or later: older ones can lose rows when a checkpoint races a
+    commit, and only ours wait for each other.
+
     Args:
         path: The database.  It is made if it is not there; it may be the application's own, where our tables all begin
             with ``durable_``.  Beside it lie SQLite's ``-wal`` and ``-shm`` and a lock file ``-lock``.

@@ -68,18 +68,17 @@ class Doorbell:
 
     def ring(self) -> None:
         """Wake everybody else.  Never blocks and never fails: to ring is a courtesy."""
-        if self._folder is None:
-            return
-        try:
-            names = os.listdir(self._folder)
-        except OSError:
-            return
-        self._trusted = self._trusted or (_is_private(self._folder.parent) and _is_private(self._folder))
+        with suppress(OSError):
+            if self._folder is not None and self._is_trusted():
+                for name in os.listdir(self._folder):
+                    if name != self._name and name.startswith(self._prefix):
+                        self._ring_one(self._folder / name)
+
+    def _is_trusted(self) -> bool:
+        assert self._folder is not None
         if not self._trusted:
-            return
-        for name in names:
-            if name != self._name and name.startswith(self._prefix):
-                self._ring_one(self._folder / name)
+            self._trusted = _is_private(self._folder.parent) and _is_private(self._folder)
+        return self._trusted
 
     def _ring_one(self, address: Path) -> None:
         if self._sender is None:

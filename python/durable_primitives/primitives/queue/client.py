@@ -192,8 +192,7 @@ class QueueClient(Generic[E]):
 
     async def status(self) -> QueueStatus:
         """The counts of all instances together."""
-        counts = [await self._ask(index, "status", _NOTHING) for index in await self._indexes()]
-        return summarise(counts, self._definition.concurrency, self._sender.now())
+        return summarise(await self._counts(), self._definition.concurrency, self._sender.now())
 
     async def instance_status(self, index: int) -> QueueStatus:
         """The counts of one instance."""
@@ -210,11 +209,13 @@ class QueueClient(Generic[E]):
         loop = asyncio.get_running_loop()
         end = None if timeout is None else loop.time() + parse_ms(timeout, what="timeout", allow_zero=True) / 1000
         while True:
-            status = await self.status()
-            live = status.pending + status.delayed + status.running + status.retrying
+            live = sum(count.live for count in await self._counts())
             if not live or (end is not None and loop.time() >= end):
                 return DrainResult(not live, live)
             await asyncio.sleep(DRAIN_POLL_SECONDS)
+
+    async def _counts(self) -> list[InstanceCount]:
+        return [await self._ask(index, "status", _NOTHING) for index in await self._indexes()]
 
     # Delivery.
 

@@ -15,6 +15,8 @@ class InstanceCount(Struct, frozen=True):
     """The counts of one instance."""
 
     tally: Tally
+    live: int
+    """All events that have not ended.  The other counts are read beside it and may be of another moment."""
     running: int
     finished: int
     held: bool
@@ -35,8 +37,8 @@ class QueueInspection:
         record = (await reader.load(instance)).record
         tally = await reader.tally(instance, now)
         if record is None or record.status == TERMINATED:
-            return InstanceCount(tally, 0, 0, False)
-        return InstanceCount(tally, len(record.taken), record.finished, record.held)
+            return InstanceCount(tally, 0, 0, 0, False)
+        return InstanceCount(tally, record.count, len(record.taken), record.finished, record.held)
 
     async def indexes(self, reader: Storage, instance: str, request: object, now: int) -> Sequence[int]:
         """The instances that exist in the store, also those beyond today's `concurrency`."""

@@ -32,13 +32,15 @@ dues = st.lists(
 vanish = st.builds(steps.Vanish, ms=st.sampled_from([steps.LEASE_MS, 7]), take=st.integers(0, 2))
 change = st.builds(
     steps.Change,
-    wish=st.sampled_from(["none", "version", "old version", "generation", "exists", "absent"]),
+    wish=st.sampled_from(["none", "version", "old version", "generation", "old generation", "exists", "absent"]),
     held=st.sampled_from([False, False, True]),
     linger=st.sampled_from([steps.LINGER_MS, None]),
     dues=dues,
     later=st.booleans(),
 )
-turn = st.builds(steps.Turn, st.sampled_from(["remember", "clear", "erase", "restart"]), later=st.booleans())
+turn = st.builds(
+    steps.Turn, st.sampled_from(["remember", "clear", "erase", "restart", "begin anew"]), later=st.booleans()
+)
 house = st.one_of(
     st.builds(steps.Renew, st.booleans()),
     st.builds(steps.Sweep, st.sampled_from([0, steps.LINGER_MS])),
@@ -85,12 +87,13 @@ discard = st.builds(
 
 
 def weighted(often: list[SearchStrategy[Any]], seldom: list[SearchStrategy[Any]]) -> SearchStrategy[steps.Step]:
-    """Four steps of the first kind for one of the second: a history goes deep only while work goes on."""
-    return st.sampled_from([*often * 4 * len(seldom), *seldom * len(often)]).flatmap(lambda chosen: chosen)
+    """Three steps of the first kind for one of the second: a history goes deep only while work goes on."""
+    kinds = [*often * 3 * len(seldom), *seldom * len(often)]
+    return st.sampled_from(kinds).flatmap(lambda kind: kind)
 
 
 INSTANCES = {
-    "queue": (ONE, weighted([enqueue, work], [name, vanish, change, turn, house])),
+    "queue": (ONE, weighted([enqueue, work, name], [vanish, change, turn, house])),
     "buffer": (HOOKS, weighted([add, flush], [discard, vanish, change, turn, house])),
 }
 

@@ -149,12 +149,13 @@ class Change(Struct):
 
     async def play(self, twins: Twins) -> None:
         record = twins.record()
-        version = 0 if record is None else record.version
+        version, generation = (0, 1) if record is None else (record.version, record.generation)
         guards = {
             "none": None,
             "version": Guard(version=version),
             "old version": Guard(version=version - 1),
-            "generation": Guard(generation=1 if record is None else record.generation),
+            "generation": Guard(generation=generation),
+            "old generation": Guard(generation=generation - 1),
             "exists": Guard(exists=True),
             "absent": Guard(exists=False),
         }
@@ -176,6 +177,7 @@ class Turn(Struct):
             "clear": {"clear": Clear(0 if record is None else record.segment, twins.now + LINGER_MS)},
             "erase": {"erase": True},
             "restart": {"erase": True, "put": put},
+            "begin anew": {"erase": True, "create": Create(status="live", linger_ms=LINGER_MS)},
         }
         await twins.commit(self.later, **words[self.what])
 
