@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, Never
 
@@ -53,7 +53,7 @@ class DurablePrimitives:
     @asynccontextmanager
     async def open(
         self, backend: str | Backend, *, worker: bool = True, options: WorkerOptions | None = None
-    ) -> AsyncIterator[Running]:
+    ) -> AsyncGenerator[Running]:
         """Open the application in this process, with a worker (the default) or as a client only.
 
         Work that is due starts at once, with no client call.  At the end the worker stops claiming, lets handlers
@@ -87,7 +87,7 @@ class DurablePrimitives:
             yield Running(self._client(engine), engine, runner)
 
     @asynccontextmanager
-    async def connect(self, backend: str | Backend) -> AsyncIterator[PrimitivesClient]:
+    async def connect(self, backend: str | Backend) -> AsyncGenerator[PrimitivesClient]:
         """A client that runs no handler."""
         async with self.open(backend, worker=False) as running:
             yield running.client
@@ -115,7 +115,7 @@ class DurablePrimitives:
         """
 
         @asynccontextmanager
-        async def lifespan(_: Any) -> AsyncIterator[dict[str, Any]]:
+        async def lifespan(_: Any) -> AsyncGenerator[dict[str, Any]]:
             async with self.open(backend, worker=worker, options=options) as running:
                 yield {"primitives": running.client}
 

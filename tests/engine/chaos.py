@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from durable_primitives.backends.memory import MemoryBackend
 from durable_primitives.engine import worker as worker_module
 from durable_primitives.engine.worker import WorkerOptions
 from durable_primitives.errors import StorageBusyError, StorageError
 from durable_primitives.kernel.transition import ClaimRequest, Transition
+from durable_primitives.primitives.buffer import executor as buffer_executor
 from durable_primitives.primitives.queue import stream
-from tests.engine.fleet import SECOND, Fleet, Process, turns
+from tests.engine.fleet import SECOND, Fleet, Process, Wire, turns
 
 PROCESSES = 2
 
@@ -22,8 +22,8 @@ PROCESSES = 2
 class Faults:
     """What the store does to the commits of one process: it is slow, refuses some, and loses the replies of others."""
 
-    def __init__(self, draws: random.Random, store: MemoryBackend) -> None:
-        self._draws, self._store = draws, store
+    def __init__(self, draws: random.Random, wire: Wire) -> None:
+        self._draws, self._wire = draws, wire
         self.healed = False
 
     async def commit(self, transitions: Sequence[Transition], request: ClaimRequest | None = None) -> Any:
@@ -33,7 +33,7 @@ class Faults:
             raise StorageBusyError("locked")
         if fate < 0.06:
             raise StorageError("cut off before the commit", outcome="unknown")
-        reply = self._store.commit_now(transitions, request)
+        reply = self._wire.commit_now(transitions, request)
         if fate < 0.08:
             raise StorageError("cut off after the commit", outcome="unknown")
         await turns(self._draws.randrange(3))
@@ -45,7 +45,8 @@ class World:
 
     def __init__(self, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(worker_module, "LOOK_AGAIN_SECONDS", 0.0)
-        monkeypatch.setattr(stream, "RETRY_SECONDS", 0.0)
+        for module in (stream, buffer_executor):
+            monkeypatch.setattr(module, "RETRY_SECONDS", 0.0)
         self.draws = random.Random(seed)
         self.fleet = Fleet()
         self.definitions: tuple[Any, ...] = ()
@@ -62,7 +63,7 @@ class World:
         """A new process joins."""
         options = WorkerOptions(max_instances=self.draws.choice((1, 2)))
         process = self.fleet.process(*self.definitions, options=options, immediate=False)
-        faults = Faults(self.draws, self.fleet.store)
+        faults = Faults(self.draws, process.wire)
         process.engine.commits._backend = faults  # type: ignore[assignment]
         process.worker.start()
         self.processes.append(process)

@@ -153,7 +153,7 @@ class Process:
     async def crash(self) -> None:
         """Lose the process: no lease is given back, nothing in flight arrives."""
         self.wire.cut()
-        mine = list(self.worker._runs)
+        mine = [task for task in (self.worker._loop, *self.worker._runs) if task is not None]
         for task in mine:
             task.cancel()
         await asyncio.gather(*mine, return_exceptions=True)

@@ -9,6 +9,7 @@ import pytest
 
 from durable_primitives.durations import to_datetime
 from durable_primitives.errors import DefinitionError, QueueFullError, ValidationError
+from durable_primitives.events import QueueExpired
 from durable_primitives.primitives.queue import Enqueue, Queue, QueueExecuteContext
 from durable_primitives.retry import Backoff, RetryPolicy
 from durable_primitives.signals import Cancel, DeadLetter, Retry, Snooze
@@ -362,7 +363,7 @@ async def test_an_event_that_could_not_start_in_time_expires() -> None:
     await client.resume()
     await driver.run_due()
     assert log.ran == ["new"]
-    assert [event.event_id for event in driver.events if event.type == "queue.expired"] == ["old"]
+    assert [event.event_id for event in driver.tracker.of_type(QueueExpired)] == ["old"]
 
 
 async def test_an_attempt_that_takes_too_long_has_failed() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -119,7 +119,7 @@ class DurablePrimitivesEngine:
         return decision.reply(outcome)
 
     @asynccontextmanager
-    async def _turn(self, instance: str) -> AsyncIterator[None]:
+    async def _turn(self, instance: str) -> AsyncGenerator[None]:
         """Deciders of one process take turns per instance, so that they do not conflict with each other."""
         turn = self._turns.setdefault(instance, _Turn())
         turn.deciders += 1

@@ -37,7 +37,7 @@ class Record(Struct, kw_only=True):
     generation: int = 1
     held: bool = False
     """A held instance keeps its dues but is not claimed for them, only for `RECHECK_DUE`."""
-    dues: dict[str, int] = field(default_factory=dict)
+    dues: dict[str, int] = field(default_factory=dict[str, int])
     linger_ms: int | None = None
     """How long the record outlives its last work; None keeps it until it is erased."""
     purge_at: int | None = None
@@ -140,8 +140,8 @@ class Snapshot(Struct, frozen=True):
     """One instance as a decision sees it, with the receipts and dead letters that were asked for."""
 
     record: Record | None
-    receipts: dict[str, Receipt] = field(default_factory=dict)
-    letters: dict[str, DeadLetter] = field(default_factory=dict)
+    receipts: dict[str, Receipt] = field(default_factory=dict[str, Receipt])
+    letters: dict[str, DeadLetter] = field(default_factory=dict[str, DeadLetter])
 
 
 class Tally(Struct, frozen=True):

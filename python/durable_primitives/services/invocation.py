@@ -17,12 +17,13 @@ def as_handler(function: object, what: str) -> AsyncHandler:
     """An `async def` as it is; a plain `def` so that it runs in a thread, with the caller's context variables."""
     if not callable(function):
         raise DefinitionError(f"{what} must be a function, got {type(function).__name__}")
-    if is_async(function):
-        return function
+    handler: Callable[..., Any] = function
+    if is_async(handler):
+        return handler
 
-    @functools.wraps(function)
+    @functools.wraps(handler)
     async def in_thread(*args: Any) -> Any:
-        result = await asyncio.to_thread(function, *args)
+        result = await asyncio.to_thread(handler, *args)
         return await result if inspect.isawaitable(result) else result
 
     return in_thread

@@ -82,8 +82,8 @@ async def _park(ownership: Ownership, status: str, told: PrimitiveEvent, *, rech
             release="yes",
         )
         # One that was parked and only looked at again is still what it was: nothing new to tell.
-        events = None if ownership.parked_as == status else lambda _: (told,)
-        return Decision(transition, lambda _: None, events)
+        news = () if ownership.parked_as == status else (told,)
+        return Decision(transition, lambda _: None, lambda _: news)
 
     await ownership.decide(decide)
     ownership.parked_as = status

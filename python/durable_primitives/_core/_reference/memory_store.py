@@ -51,7 +51,7 @@ class MemoryStore:
         self, transitions: Sequence[Transition], request: ClaimRequest | None
     ) -> tuple[list[Outcome], list[Claim]]:
         """Apply each transition in order, then serve the claim."""
-        outcomes = []
+        outcomes: list[Outcome] = []
         for transition in transitions:
             outcomes.append(apply(transition, self._shelf))
             self._rearm(transition.instance)
@@ -117,7 +117,7 @@ class MemoryStore:
 
     def renew(self, leases: Sequence[LeaseRef], until: int) -> list[Renewal]:
         """Extend those leases that are still held by their token."""
-        answers = []
+        answers: list[Renewal] = []
         for ref in leases:
             answers.append(renew(ref, self._shelf.record(ref.instance), until))
             self._rearm(ref.instance)
@@ -129,7 +129,7 @@ class MemoryStore:
         return None if first is None else first[0]
 
     def _claim(self, request: ClaimRequest) -> list[Claim]:
-        claims = []
+        claims: list[Claim] = []
         for instance in self._alarms.pop_due(request.at, request.limit):
             claims.append(claim(self._rows[instance].record, request, self._shelf))
             self._rearm(instance)

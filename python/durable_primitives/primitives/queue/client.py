@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from durable_primitives.durations import Duration, instant_ms, parse_ms
 from durable_primitives.errors import DefinitionError, Issue, ValidationError
@@ -94,12 +94,7 @@ class QueueClient(Generic[E]):
 
         Events are all validated before the first is written.
         """
-        routed = [
-            self._route(one.event, one.id, one.partition_key, one.delay, one.at, one.priority)
-            if isinstance(one, Enqueue)
-            else self._route(one, None, None, None, None, 0)
-            for one in events
-        ]
+        routed = [self._route_one(one) for one in events]
         groups: dict[int, list[int]] = {}
         for position, (index, _) in enumerate(routed):
             groups.setdefault(index, []).append(position)
@@ -117,6 +112,12 @@ class QueueClient(Generic[E]):
                     routed[position][1].id or "", instance, index, receipt.position, receipt.duplicate
                 )
         return [result for result in results if result is not None]
+
+    def _route_one(self, one: E | Enqueue[E]) -> tuple[int, NewItem]:
+        if not isinstance(one, Enqueue):
+            return self._route(one, None, None, None, None, 0)
+        given = cast("Enqueue[E]", one)
+        return self._route(given.event, given.id, given.partition_key, given.delay, given.at, given.priority)
 
     def _route(
         self,

@@ -52,14 +52,14 @@ class QueueDefinition(Generic[E]):
         self.codec = codec
         self.concurrency = concurrency
         self.per_instance = per_instance
-        self.ordering = ordering
+        self.ordering: Ordering = ordering
         self.execute = execute
         self.retry = retry
         self.on_dead_letter = on_dead_letter
         self.partition_key = partition_key
         self.dedupe_ms = dedupe_ms
         self.max_pending = max_pending
-        self.on_full = on_full
+        self.on_full: OnFull = on_full
         self.timeout_s = timeout_s
         self.expires_ms = expires_ms
 
