@@ -31,6 +31,8 @@ SOON = RetryPolicy(max_attempts=5, backoff=Backoff.constant("10ms", jitter="none
 KEYS = tuple(f"key-{n}" for n in range(6))
 GATHERED = ("left", "right")
 """The instances of the buffer that the producer fills."""
+JOBS = tuple(f"job-{n}" for n in range(4))
+"""The instances of the Continuous."""
 
 
 class Event(msgspec.Struct):
@@ -128,8 +130,8 @@ def definitions(trace: Trace) -> tuple[Any, ...]:
 
     @Continuous.make("balance", state_schema=Balance, schedule=Continuous.every("10ms"))
     async def balance(ctx: ContinuousContext[Balance]) -> None:
-        trace.write("run", run=ctx.run_count, n=ctx.state.n, whole=ctx.state.is_whole)
-        await asyncio.sleep(0.001)
+        trace.write("run", id=ctx.id, run=ctx.run_count, n=ctx.state.n, whole=ctx.state.is_whole)
+        await asyncio.sleep(0.003)
         ctx.set_state(ctx.state.next())
 
     return deliveries, digests, batches, balance

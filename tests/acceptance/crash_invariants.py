@@ -26,14 +26,15 @@ def check(journal: list[Entry], trace: list[Entry], report: Entry) -> None:
     sent_on = (e["id"] for e in enqueued if Event(e["key"], e["n"]).is_sent_on)
     each_event_is_in_one_batch("buffer:digests:", flushes, sent_on)
     batches_are_in_order([flush for flush in flushes if flush["buffer"].startswith("buffer:batches:")])
-    the_state_is_never_torn([entry for entry in trace if entry["what"] == "run"], report)
+    for id, job in report["jobs"].items():
+        the_state_is_never_torn([entry for entry in trace if entry["what"] == "run" and entry["id"] == id], job)
 
 
 def work_was_interrupted(trace: list[Entry]) -> None:
     """Or the test tests nothing."""
     starts = Counter(entry["id"] for entry in trace if entry["what"] == "start" and entry["delivery"] > 1)
     attempts = Counter((entry["flush_id"], entry["attempt"]) for entry in trace if entry["what"] == "flush")
-    runs = Counter(entry["run"] for entry in trace if entry["what"] == "run")
+    runs = Counter((entry["id"], entry["run"]) for entry in trace if entry["what"] == "run")
     assert starts, "no event was ever delivered again"
     assert max(attempts.values()) > 1, "no flush was ever interrupted"
     assert max(runs.values()) > 1, "no run was ever interrupted"
@@ -103,10 +104,10 @@ def batches_are_in_order(flushes: list[Entry]) -> None:
         assert numbers == list(range(len(numbers)))
 
 
-def the_state_is_never_torn(runs: list[Entry], report: Entry) -> None:
+def the_state_is_never_torn(runs: list[Entry], job: Entry) -> None:
     assert all(run["whole"] for run in runs)
     assert all(run["n"] == run["run"] - 1 for run in runs), "a state that is not that of the runs before it"
     numbers = [run["run"] for run in runs]
     assert numbers == sorted(numbers)
-    assert set(numbers) == set(range(1, report["runs"] + 1))
-    assert (report["n"], report["whole"]) == (report["runs"], True)
+    assert set(numbers) == set(range(1, job["runs"] + 1))
+    assert (job["n"], job["whole"]) == (job["runs"], True)

@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from durable_primitives import PrimitivesClient, Running, StorageError, create_durable_primitives
-from tests.acceptance.crash_app import GATHERED, KEYS, SHORT_LEASE, Balance, Event, Trace, definitions
+from tests.acceptance.crash_app import GATHERED, JOBS, KEYS, SHORT_LEASE, Balance, Event, Trace, definitions
 
 EVENTS_PER_KEY = 5
 ADDS_PER_BUFFER = 5
@@ -64,7 +64,8 @@ async def finish(folder: Path) -> None:
     primitives = create_durable_primitives(*definitions(trace))
     async with primitives.open(url(folder), options=SHORT_LEASE) as running:
         redriven = await settle_all(running)
-        await running.client.continuous("balance").pause("b")
+        for id in JOBS:
+            await running.client.continuous("balance").pause(id)
     async with primitives.connect(url(folder)) as client:
         report = await describe(client)
     (folder / "report.json").write_bytes(msgspec.json.encode({**report, "redriven": redriven}))
@@ -74,9 +75,10 @@ async def finish(folder: Path) -> None:
 async def settle_all(running: Running) -> list[str]:
     """What was killed too often was given up on, and is run again here; returns which events that were."""
     queue, redriven = running.client.queue("deliveries"), list[str]()
-    job = running.client.continuous("balance")
-    if (await job.status("b")).status == "failed":
-        await job.resume("b")
+    jobs = running.client.continuous("balance")
+    for id in JOBS:
+        if (await jobs.status(id)).status == "failed":
+            await jobs.resume(id)
     while True:
         await queue.drain()
         letters = (await queue.dead_letters.list(limit=1000)).items
@@ -101,19 +103,20 @@ async def flush_all(buffer: Any, id: str) -> None:
 
 async def describe(client: PrimitivesClient) -> dict[str, Any]:
     status = await client.queue("deliveries").status()
-    job = await client.continuous("balance").status("b")
-    state: Balance | None = await client.continuous("balance").get_state("b")
-    assert state is not None
+    jobs = client.continuous("balance")
     letters = [*(await client.buffer("digests").dead_letters.list()).items]
     letters += (await client.buffer("batches").dead_letters.list()).items
     return {
         "processed": status.processed,
         "live": status.pending + status.delayed + status.running + status.retrying,
         "dead": status.dead + len(letters),
-        "runs": job.run_count,
-        "n": state.n,
-        "whole": state.is_whole,
+        "jobs": {id: await describe_job(jobs, id) for id in JOBS},
     }
+
+
+async def describe_job(jobs: Any, id: str) -> dict[str, Any]:
+    state: Balance = await jobs.get_state(id)
+    return {"runs": (await jobs.status(id)).run_count, "n": state.n, "whole": state.is_whole}
 
 
 # The producer.
@@ -166,7 +169,8 @@ async def until_acknowledged(call: Callable[[], Awaitable[Any]]) -> Any:
 
 async def produce(folder: Path) -> None:
     async with create_durable_primitives(*definitions(Trace(folder))).connect(url(folder)) as client:
-        await client.continuous("balance").start("b", Balance())
+        for id in JOBS:
+            await client.continuous("balance").start(id, Balance())
         producer = Producer(folder, client)
         say("ready")
         while await asyncio.to_thread(sys.stdin.readline):

@@ -14,6 +14,7 @@ from durable_primitives.errors import StorageBusyError, StorageError
 from durable_primitives.kernel.transition import ClaimRequest, Transition
 from durable_primitives.primitives.buffer import executor as buffer_executor
 from durable_primitives.primitives.queue import stream
+from durable_primitives.services import ownership
 from tests.engine.fleet import SECOND, Fleet, Process, Wire, turns
 
 PROCESSES = 2
@@ -45,7 +46,7 @@ class World:
 
     def __init__(self, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(worker_module, "LOOK_AGAIN_SECONDS", 0.0)
-        for module in (stream, buffer_executor):
+        for module in (stream, buffer_executor, ownership):
             monkeypatch.setattr(module, "RETRY_SECONDS", 0.0)
         self.draws = random.Random(seed)
         self.fleet = Fleet()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from durable_primitives.errors import LeaseLostError
+from durable_primitives.errors import LeaseLostError, StorageBusyError, StorageError
 from durable_primitives.events import InstanceLeaseLost
 from durable_primitives.kernel.decision import Decision
 from durable_primitives.kernel.record import Record
 from durable_primitives.kernel.transition import ClaimRequest, Create, Due, Put, Transition
+from durable_primitives.services import ownership as ownership_module
 from durable_primitives.services.ownership import Ownership
 from tests.engine.fleet import LEASE, Fleet, Process
 
@@ -97,3 +98,21 @@ async def test_a_worker_that_takes_its_own_expired_lease_over_tells_the_run_that
     owner = claim(fleet, process)
     assert (stale.lost, owner.lost) == (True, False)
     assert process.engine.owned == {INSTANCE: owner}
+
+
+async def test_an_owner_asks_a_busy_store_again_and_a_broken_one_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ownership_module, "RETRY_SECONDS", 0.0)
+    fleet = await Fleet().open()
+    await due_instance(fleet)
+    process = fleet.process(immediate=False)
+    ownership = claim(fleet, process)
+    process.wire.failures += [StorageBusyError("locked")] * 3
+    assert (await ownership.commit(put(ownership, "written"))).verdict == "applied"
+    process.wire.failures.append(StorageError("cut off", outcome="unknown"))
+    with pytest.raises(StorageError, match="cut off"):
+        await ownership.commit(put(ownership, "perhaps"))
+    process.wire.failures.append(StorageBusyError("locked"))
+    ownership.lose()
+    with pytest.raises(StorageBusyError):
+        await ownership.commit(put(ownership, "too late"))
+    assert (await fleet.record(INSTANCE)).status == "written"

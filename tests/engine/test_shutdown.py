@@ -11,6 +11,7 @@ from durable_primitives.engine.worker import WorkerOptions
 from durable_primitives.errors import StorageBusyError
 from durable_primitives.primitives.queue import Queue, QueueExecuteContext, stream
 from durable_primitives.retry import RetryPolicy
+from durable_primitives.services import ownership
 from tests.engine.fleet import LEASE, Fleet, Process, turns
 from tests.engine.gated import Gated
 
@@ -153,7 +154,8 @@ async def test_a_claim_that_is_on_its_way_while_the_worker_stops_is_given_back()
 
 
 async def test_a_worker_stops_while_its_store_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "RETRY_SECONDS", 0.0)
+    for module in (stream, ownership):
+        monkeypatch.setattr(module, "RETRY_SECONDS", 0.0)
     fleet, handler = await Fleet().open(), Gated()
     queue = Queue.make("q", event_schema=str, execute=handler, retry=RetryPolicy(max_attempts=1))
     await fleet.producer(queue).enqueue_many(["a", "b"])

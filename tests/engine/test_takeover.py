@@ -78,6 +78,24 @@ async def test_a_process_that_was_suspended_goes_on_with_what_it_runs() -> None:
     assert Counter(handler.started) == Counter(["before", *(f"after-{n}" for n in range(4))])
 
 
+async def test_a_handler_hears_with_the_next_heartbeat_what_another_process_asks_of_it() -> None:
+    fleet, handler = await Fleet().open(), Gated()
+    queue = Queue.make("q", event_schema=str, execute=handler)
+    elsewhere = fleet.producer(queue)
+    await elsewhere.enqueue_many([Enqueue("a", id="a"), Enqueue("b", id="b")])
+    process = fleet.process(queue)
+    process.worker.start()
+    await handler.until(lambda: handler.running == 1)
+    assert (await elsewhere.cancel("a")).outcome == "running"
+    await elsewhere.pause()
+    process.runtime.beat()
+    await turns()
+    assert handler.contexts[0].cancelled
+    handler.gate.set()
+    await process.worker.stop()
+    assert handler.started == ["a"]
+
+
 # Zombies.
 
 
@@ -225,3 +243,19 @@ async def test_a_crash_between_two_events_suspects_only_what_was_in_hand() -> No
     fleet.pass_time(LEASE)
     await fleet.process(queue).run_due()
     assert [(ctx.event, ctx.delivery) for ctx in handler.contexts] == [("a", 1), ("b", 1), ("c", 1)]
+
+
+async def test_an_event_that_was_cancelled_in_the_hands_of_a_dead_worker_does_not_start_again() -> None:
+    fleet, handler = await Fleet().open(), Gated()
+    queue = Queue.make("q", event_schema=str, execute=handler)
+    await fleet.producer(queue).enqueue_many([Enqueue(event, id=event, partition_key="k") for event in ("a", "b")])
+    dead, heir = fleet.process(queue), fleet.process(queue)
+    dead.worker.start()
+    await handler.until(lambda: handler.running == 1)
+    assert (await heir.client(queue).cancel("a")).outcome == "running"
+    await dead.crash()
+    fleet.pass_time(LEASE)
+    handler.gate.set()
+    await heir.run_due()
+    assert handler.started == ["a", "b"]
+    assert (await heir.client(queue).cancel("a")).outcome == "cancelled"

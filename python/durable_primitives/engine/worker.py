@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from functools import partial
 
 from msgspec import Struct
 
@@ -198,10 +199,9 @@ class Worker:
         answers = self._engine.backend.renew(refs, sent_at + self._options.lease_ms) if refs else ()
         self._renewed_at = sent_at
         for ownership, answer in zip(held, answers, strict=True):
-            if not answer.held:
-                self._event_loop.call_soon_threadsafe(self._lost, ownership)
-            elif answer.version != ownership.record.version:
-                self._event_loop.call_soon_threadsafe(ownership.notice)
+            # What other processes ask of a run (a pause, a stop, a cancel) is in the store: let it look.
+            heard = ownership.notice if answer.held else partial(self._lost, ownership)
+            self._event_loop.call_soon_threadsafe(heard)
 
     def _lost(self, ownership: Ownership) -> None:
         # A run that ended while the renewal was on its way gave its lease back itself.

@@ -329,9 +329,10 @@ class _Change:
         if letter is None or letter.expires_at <= self.t.at:
             return
         shelf.drop_letter(record, id)
-        # Accepted anew: how long it was dead counts for nothing.
-        self.add(NewItem(id, letter.payload, letter.lane, 0, letter.rank), self.t.at)
-        self.arm(0)
+        # Due from now on: how long it was dead does not make it late.
+        due = self.t.at
+        self.add(NewItem(id, letter.payload, letter.lane, due, letter.rank), letter.at)
+        self.arm(due)
         self.cleared += 1
 
     def cancel(self, id: str) -> CancelAnswer:

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import structs
 
-from durable_primitives.errors import LeaseLostError
+from durable_primitives.errors import LeaseLostError, StorageError
 from durable_primitives.events import EventTracker, InstanceLeaseLost, PrimitiveEvent
 from durable_primitives.kernel.decision import Decision
 from durable_primitives.kernel.ids import split_instance
@@ -18,6 +18,9 @@ from durable_primitives.spi import Runtime, Storage
 
 MAX_DELIVERIES = 5
 """Claims of one piece of work that may end without an outcome before it is given up as a crash loop (law 8)."""
+
+RETRY_SECONDS = 0.5
+"""Between the tries of a commit that a busy or full store refused."""
 
 Submit = Callable[[Transition], Outcome | asyncio.Future[Outcome]]
 
@@ -66,14 +69,24 @@ class Ownership:
         return Guard(token=self.token, generation=self.record.generation, version=self.record.version)
 
     async def commit(self, transition: Transition) -> Outcome:
-        """Commit under the fence.  Raises `LeaseLostError`, and marks the ownership lost, if another owner has it."""
-        outcome = self.submit(transition)
-        if not isinstance(outcome, Outcome):
-            outcome = await outcome
-        self.check(outcome)
+        """Commit under the fence.  Raises `LeaseLostError`, and marks the ownership lost, if another owner has it.
+
+        A store that is busy or full is asked again while the lease lasts: no handler is to run anew for that.
+        """
+        outcome = self.check(await self._applied(transition))
         if outcome.verdict == "applied" and transition.put is not None:
             self._adopt(transition.put, outcome)
         return outcome
+
+    async def _applied(self, transition: Transition) -> Outcome:
+        while True:
+            try:
+                outcome = self.submit(transition)
+                return outcome if isinstance(outcome, Outcome) else await outcome
+            except StorageError as error:
+                if error.outcome != "not_applied" or self.lost:
+                    raise
+                await asyncio.sleep(RETRY_SECONDS)
 
     def _adopt(self, put: Put, outcome: Outcome) -> None:
         """What this owner has written, it has seen."""

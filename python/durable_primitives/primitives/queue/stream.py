@@ -22,7 +22,7 @@ from durable_primitives.logs import bind_context, get_logger
 from durable_primitives.primitives.queue import telling
 from durable_primitives.primitives.queue.context import QueueDeadLetterContext, QueueExecuteContext
 from durable_primitives.primitives.queue.orchestrator import Verdict
-from durable_primitives.services.ownership import MAX_DELIVERIES, Ownership
+from durable_primitives.services.ownership import MAX_DELIVERIES, RETRY_SECONDS, Ownership
 from durable_primitives.signals import Signal
 
 if TYPE_CHECKING:
@@ -36,9 +36,6 @@ MAX_UNCOMMITTED = 1000
 
 QUANTUM_SECONDS = 5.0
 """How long an instance keeps its place while others wait for one."""
-
-RETRY_SECONDS = 0.5
-"""Between the tries of a commit that a busy or full store refused."""
 
 _log = get_logger("durable_primitives.queue")
 
@@ -78,7 +75,8 @@ class Stream:
         """Until the lease is given back or lost."""
         self._owned.on_change = self._changed
         self._admit(self._owned.items)
-        if self._owned.record.cancels or self._owned.record.held:
+        self._cancel(self._owned.record.cancels)
+        if self._owned.record.held:
             self._changed()
         try:
             if self._definition.per_instance == 1:

@@ -59,7 +59,7 @@ async def a_redriven_letter_is_an_item_again(store: Store) -> None:
     check("at the end", ids(items), ["c", "a"])
     a = items[-1]
     check("as it was", (a.payload, a.lane, a.rank, a.at), (b"payload of a", "L", -2, 0))
-    check("a fresh start", (a.attempt, a.delivery, a.error, a.due), (0, 0, None, 0))
+    check("a fresh start, due from now on", (a.attempt, a.delivery, a.error, a.due), (0, 0, None, 9))
     check("in order of its lane", [ids(claim.items) for claim in await store.claim(9, take=2)], [["c", "a"]])
 
 

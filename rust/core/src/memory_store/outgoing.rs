@@ -161,13 +161,13 @@ impl Change<'_> {
             id: Some(Arc::clone(id)),
             payload: letter.payload,
             lane: letter.lane,
-            due: 0,
+            // Due from now on: how long it was dead does not make it late.
+            due: self.t.at,
             rank: letter.rank,
             fresh: false,
             blocks: true,
         };
-        // Accepted anew: how long it was dead counts for nothing.
-        self.add(&new, self.t.at);
+        self.add(&new, letter.at);
         self.outcome.cleared += 1;
     }
 
