@@ -103,10 +103,11 @@ def main() -> None:
     given = dict(argument.split("=") for argument in sys.argv[3:])
     # Nobody looks by itself: a wake-up that is lost is lost for good, and a test that waits for it fails.
     sqlite_backend._RECHECK_SECONDS = NEVER_SECONDS
+    lease_ms = int(given.get("lease_ms", 30_000))
     options = WorkerOptions(
         max_instances=int(given.get("max_instances", 100)),
-        lease_ms=int(given.get("lease_ms", 30_000)),
-        heartbeat_s=NEVER_SECONDS if "lease_ms" in given else 10.0,
+        lease_ms=lease_ms,
+        heartbeat_s=lease_ms / 3000,
         grace_s=float(given.get("grace_s", 20.0)),
         longest_wait_s=NEVER_SECONDS,
     )

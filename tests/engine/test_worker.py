@@ -11,7 +11,7 @@ import pytest
 
 from durable_primitives.engine import worker as worker_module
 from durable_primitives.engine.worker import WorkerOptions
-from durable_primitives.errors import StorageBusyError
+from durable_primitives.errors import DefinitionError, StorageBusyError
 from durable_primitives.primitives.queue import Queue, QueueExecuteContext
 from durable_primitives.spi.runtime import SystemRuntime
 from tests.engine.fleet import HOUR, SECOND, Fleet, turns
@@ -69,6 +69,28 @@ async def test_a_sleeping_worker_is_woken_by_an_enqueue() -> None:
         await producer.enqueue(f"e{n}")
         await handler.until(lambda n=n: len(handler.ran) == n + 1)
     await process.worker.stop()
+
+
+async def test_a_free_slot_learns_of_events_from_other_processes_with_the_next_heartbeat() -> None:
+    fleet, handler = await Fleet().open(), Gated()
+    queue = Queue.make("q", event_schema=str, execute=handler, per_instance=2)
+    elsewhere = fleet.producer(queue)
+    await elsewhere.enqueue("long")
+    process = fleet.process(queue)
+    process.worker.start()
+    await handler.until(lambda: handler.running == 1)
+    await turns()
+    await elsewhere.enqueue("another")
+    process.runtime.beat()
+    await handler.until(lambda: handler.running == 2)
+    handler.gate.set()
+    await process.worker.stop()
+
+
+@pytest.mark.parametrize("options", [{"lease_ms": 5000}, {"heartbeat_s": 30.0}, {"heartbeat_s": 0}])
+def test_a_lease_that_no_heartbeat_can_keep_is_refused(options: Any) -> None:
+    with pytest.raises(DefinitionError, match="heartbeat_s"):
+        WorkerOptions(**options)
 
 
 # Fairness.

@@ -10,7 +10,7 @@ from functools import partial
 from msgspec import Struct
 
 from durable_primitives.engine.engine import DurablePrimitivesEngine
-from durable_primitives.errors import DurablePrimitivesError
+from durable_primitives.errors import DefinitionError, DurablePrimitivesError
 from durable_primitives.kernel.transition import Claim, ClaimRequest, LeaseRef
 from durable_primitives.logs import get_logger
 from durable_primitives.services.ownership import Ownership
@@ -37,6 +37,13 @@ class WorkerOptions(Struct, frozen=True, kw_only=True):
     """How long a shutdown waits for handlers that run."""
     longest_wait_s: float = 60.0
     """A sleeping worker looks again after so long, whatever it was told."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.heartbeat_s * 1000 < self.lease_ms:
+            raise DefinitionError(
+                f"heartbeat_s is {self.heartbeat_s:g} and lease_ms is {self.lease_ms}",
+                help="a lease must outlast several heartbeats: by default 30,000 ms and 10 s",
+            )
 
 
 class Worker:

@@ -111,7 +111,7 @@ def search(kind: str, store: Store, loop: asyncio.AbstractEventLoop) -> None:
     """Look for a history on which the backend and the reference disagree; fail with the shortest one found."""
     instance, step = INSTANCES[kind]
 
-    @settings(max_examples=HISTORIES, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=HISTORIES, deadline=None, database=None, report_multiple_bugs=False, suppress_health_check=[HealthCheck.too_slow])
     @given(st.lists(step, min_size=STEPS // 2, max_size=STEPS))
     def any_history(history: list[steps.Step]) -> None:
         asyncio.run_coroutine_threadsafe(play(store, instance, history), loop).result()
