@@ -171,7 +171,7 @@ class Twins:
         return words[draw(st.sampled_from(list(words)))]
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_batches_give_what_their_transitions_give_one_by_one(data: st.DataObject):
     with tempfile.TemporaryDirectory() as folder, asyncio.Runner() as runner:

@@ -1,12 +1,14 @@
-"""Random histories, by Hypothesis, which also finds the shortest one that fails.  Nothing else here needs it."""
+"""Random histories, by Hypothesis.  Nothing else in the suite needs it."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import Phase, find, settings
 from hypothesis import strategies as st
+from hypothesis.errors import NoSuchExample
 from hypothesis.strategies import SearchStrategy
 
 from durable_primitives.kernel.transition import Due
@@ -108,12 +110,29 @@ async def play(store: Store, instance: str, history: list[steps.Step]) -> None:
 
 
 def search(kind: str, store: Store, loop: asyncio.AbstractEventLoop) -> None:
-    """Look for a history on which the backend and the reference disagree; fail with the shortest one found."""
+    """Look for a history on which the backend and the reference disagree; fail with a short one."""
     instance, step = INSTANCES[kind]
 
-    @settings(max_examples=HISTORIES, deadline=None, database=None, report_multiple_bugs=False, suppress_health_check=[HealthCheck.too_slow])
-    @given(st.lists(step, min_size=STEPS // 2, max_size=STEPS))
-    def any_history(history: list[steps.Step]) -> None:
-        asyncio.run_coroutine_threadsafe(play(store, instance, history), loop).result()
+    def failure(history: list[steps.Step]) -> Exception | None:
+        return asyncio.run_coroutine_threadsafe(play(store, instance, history), loop).exception()  # type: ignore[return-value]
 
-    any_history()
+    try:
+        history = find(
+            st.lists(step, min_size=STEPS // 2, max_size=STEPS),
+            lambda history: failure(history) is not None,
+            settings=settings(max_examples=HISTORIES, database=None, phases=[Phase.generate]),
+        )
+    except NoSuchExample:
+        return
+    history = shortened(history, failure)
+    told = "\n".join(f"    {step!r}" for step in history)
+    raise AssertionError(f"{failure(history)}\nafter the steps\n{told}")
+
+
+def shortened(history: list[steps.Step], failure: Callable[[list[steps.Step]], Exception | None]) -> list[steps.Step]:
+    """Leave out what is not needed to fail, from the end: a few dozen runs, where Hypothesis would try for minutes."""
+    for index in reversed(range(len(history))):
+        shorter = history[:index] + history[index + 1 :]
+        if failure(shorter) is not None:
+            history = shorter
+    return history
