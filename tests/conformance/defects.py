@@ -90,7 +90,10 @@ ATOMICITY = {
 }
 
 GUARDS = {
-    **{f"ignores the guard on {guard}": unguarded(guard) for guard in ("exists", "version", "generation", "token")},
+    **{
+        f"ignores the guard on {guard}": unguarded(guard)
+        for guard in ("exists", "version", "generation", "segment", "token")
+    },
     "ignores the guard on room": unguarded("room"),
     "calls a lost lease a conflict": at("outcome", stores.conflict_for_fenced),
     "creates what does not exist": at("transition", lambda t: t if t.create else replace(t, create=stores.LIVE)),
@@ -155,6 +158,7 @@ DUES = {
     "releases what is not idle": at("transition", lambda t: replace(t, release="yes" if t.release == "idle" else "no")),
     "keeps what is held out of sight": after(lambda t: t.put and t.put.held, dues=lambda t, record: {}),
     "strands an abandoned lease": over(stores.AlarmsWithoutLeases),
+    "rechecks nothing": each("dues", name="run"),
     "clears the dues of namesakes": over(stores.ClearsTheDuesOfNamesakes),
 }
 
@@ -184,6 +188,7 @@ GENERATIONS = {
     "always opens a window": one("batching", window_ms=100),
     "knows no full batch": one("batching", max_items=None),
     "seals nothing": forget("seal"),
+    "knows no guard on the batch": unguarded("segment"),
     "adds to a sealed batch": after(lambda t: True, segment=1),
     "hastens a retry": due(FLUSH_DUE, lambda t, r: FLUSH_DUE in r.dues and (t.batching or t.seal), lambda t: t.at),
     "has one due for both": stores.keeps(lambda t, record: WINDOW_DUE in record.dues and record.dues.pop(FLUSH_DUE, 0)),
@@ -211,6 +216,7 @@ LIFETIMES = {
 }
 
 LETTERS = {
+    "keeps them for ever": each("bury", expires_at=NEVER),
     "forgets why": each("bury", error=""),
     "buries no batches": at("transition", lambda t: replace(t, bury=tuple(b for b in t.bury if b.item is not None))),
     "lists every page from the start": method(letters=backends.first_letters),

@@ -93,11 +93,14 @@ def check_version() -> None:
 
 
 def _connect(path: Path) -> Connection:
+    connection: Connection | None = None
     try:
         connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, cached_statements=256)
         for setting in _SETTINGS:
             connection.execute(f"PRAGMA {setting}")
     except sqlite3.Error as error:
+        if connection is not None:
+            connection.close()
         raise storage_error(error, path) from error
     return connection
 

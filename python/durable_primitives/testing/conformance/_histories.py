@@ -34,7 +34,9 @@ dues = st.lists(
 vanish = st.builds(steps.Vanish, ms=st.sampled_from([steps.LEASE_MS, 7]), take=st.integers(0, 2))
 change = st.builds(
     steps.Change,
-    wish=st.sampled_from(["none", "version", "old version", "generation", "old generation", "exists", "absent"]),
+    wish=st.sampled_from(
+        ["none", "version", "old version", "generation", "old generation", "segment", "old segment", "exists", "absent"]
+    ),
     held=st.sampled_from([False, False, True]),
     linger=st.sampled_from([steps.LINGER_MS, None]),
     dues=dues,
@@ -113,8 +115,8 @@ def search(kind: str, store: Store, loop: asyncio.AbstractEventLoop) -> None:
     """Look for a history on which the backend and the reference disagree; fail with a short one."""
     instance, step = INSTANCES[kind]
 
-    def failure(history: list[steps.Step]) -> Exception | None:
-        return asyncio.run_coroutine_threadsafe(play(store, instance, history), loop).exception()  # type: ignore[return-value]
+    def failure(history: list[steps.Step]) -> BaseException | None:
+        return asyncio.run_coroutine_threadsafe(play(store, instance, history), loop).exception()
 
     try:
         history = find(
@@ -129,7 +131,9 @@ def search(kind: str, store: Store, loop: asyncio.AbstractEventLoop) -> None:
     raise AssertionError(f"{failure(history)}\nafter the steps\n{told}")
 
 
-def shortened(history: list[steps.Step], failure: Callable[[list[steps.Step]], Exception | None]) -> list[steps.Step]:
+def shortened(
+    history: list[steps.Step], failure: Callable[[list[steps.Step]], BaseException | None]
+) -> list[steps.Step]:
     """Leave out what is not needed to fail, from the end: a few dozen runs, where Hypothesis would try for minutes."""
     for index in reversed(range(len(history))):
         shorter = history[:index] + history[index + 1 :]

@@ -79,7 +79,7 @@ class Twins:
         outcomes, claims = await self.store.commit(*batch, request=request)
         expected, expected_claims = self.reference.commit(batch, request)
         for transition, outcome, wanted in zip(batch, outcomes, expected, strict=True):
-            check(f"the outcome of {transition!r}", outcome, wanted)
+            check(f"the outcome of {shown(transition)}", outcome, wanted)
         check(f"the claims at {self.now}", list(claims), expected_claims)
 
     async def claim(self, take: int) -> None:
@@ -124,6 +124,14 @@ class Twins:
         return Picture(snapshot.record, snapshot.receipts, items, letters, tally, self.reference.next_due())
 
 
+def shown(transition: Transition) -> str:
+    """Those parts of a transition that are not empty."""
+    empty = Transition(instance=transition.instance, at=transition.at)
+    parts = {name: getattr(transition, name) for name in transition.__struct_fields__}
+    said = ", ".join(f"{name}={value!r}" for name, value in parts.items() if value != getattr(empty, name))
+    return f"Transition(at={transition.at}, {said})"
+
+
 # What happens to instances of every kind.
 
 
@@ -156,6 +164,8 @@ class Change(Struct):
             "old version": Guard(version=version - 1),
             "generation": Guard(generation=generation),
             "old generation": Guard(generation=generation - 1),
+            "segment": Guard(segment=0 if record is None else record.segment),
+            "old segment": Guard(segment=0),
             "exists": Guard(exists=True),
             "absent": Guard(exists=False),
         }

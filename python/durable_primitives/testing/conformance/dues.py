@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from durable_primitives.kernel.record import NEVER
+from durable_primitives.kernel.record import NEVER, RECHECK_DUE
 from durable_primitives.kernel.transition import Due, Guard, NewItem, Put, Reschedule
 from durable_primitives.testing.conformance._case import case
 from durable_primitives.testing.conformance._store import LEASE_MS, LIVE, ONE, Store, check, event, ids, removed
@@ -222,6 +222,19 @@ async def a_held_instance_keeps_its_dues_and_has_no_alarm(store: Store) -> None:
     await store.apply(3, put=PUT)
     check("resumed, it is due", await store.backend.next_due(), 0)
     check("with all its work", [ids(claim.items) for claim in await store.claim(4, take=5)], [["a", "b"]])
+
+
+@case
+async def a_held_instance_is_looked_at_again_for_its_recheck(store: Store) -> None:
+    """Law 6: a parked instance comes back by itself: one due is served in a pause, and with it no item."""
+    await store.apply(0, put=PUT, append=(event("a"),), dues=(Due("run", "set", 30), Due(RECHECK_DUE, "set", 500)))
+    await store.apply(1, put=Put(status="orphaned", data=b"", held=True))
+    check("the recheck is the alarm", await store.backend.next_due(), 500)
+    check("nothing before it", list(await store.claim(499)), [])
+    claim = await store.claim_one(500, take=5)
+    check("claimed, with no item", (claim.record.status, ids(claim.items)), ("orphaned", []))
+    await store.apply(501, put=PUT, take=5)
+    check("resumed, its work is there", (await store.record()).taken, (1,))
 
 
 @case

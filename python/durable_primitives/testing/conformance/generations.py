@@ -11,6 +11,7 @@ from durable_primitives.kernel.transition import (
     Clear,
     Create,
     Due,
+    Guard,
     NewItem,
     Outcome,
     Retire,
@@ -88,6 +89,17 @@ async def a_seal_closes_the_open_batch(store: Store) -> None:
     check("the next is open", (await store.record(HOOKS)).segment, 2)
     await store.apply(4, HOOKS, seal=True)
     check("an empty batch is not sealed", (await store.record(HOOKS)).segment, 2)
+
+
+@case
+async def a_writer_notices_that_its_batch_was_sealed(store: Store) -> None:
+    """Law 1: a decision that was made for one batch is not applied to the next."""
+    await add(store, 0, "a", "b")
+    await add(store, 1, "c")
+    late = await store.apply(2, HOOKS, guard=Guard(segment=1), append=batched("d"), batching=BY_THREE)
+    check("the batch is sealed", (late.verdict, await segment_of(store, 2)), ("conflict", []))
+    again = await store.apply(3, HOOKS, guard=Guard(segment=2), append=batched("d"), batching=BY_THREE)
+    check("decided anew, it applies", (again.verdict, await segment_of(store, 2)), ("applied", ["d"]))
 
 
 @case

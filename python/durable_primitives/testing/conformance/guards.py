@@ -22,6 +22,7 @@ async def guards_on_an_absent_instance(store: Store) -> None:
     for guard, expected in (
         (Guard(exists=True), "conflict"),
         (Guard(version=0), "conflict"),
+        (Guard(segment=0), "conflict"),
         (Guard(generation=1), "fenced"),
         (Guard(token=0), "fenced"),
     ):
@@ -44,6 +45,8 @@ async def guards_on_a_live_instance(store: Store) -> None:
         (Guard(generation=1), "applied"),
         (Guard(generation=0), "fenced"),
         (Guard(generation=2), "fenced"),
+        (Guard(segment=0), "applied"),
+        (Guard(segment=1), "conflict"),
         (Guard(token=token), "applied"),
         (Guard(token=token - 1), "fenced"),
         (Guard(token=token + 1), "fenced"),
