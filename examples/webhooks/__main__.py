@@ -30,7 +30,7 @@ Pass a file of deliveries, one JSON object per line:
 
 # After a kill -9 the next process takes over when the lease of the dead one has run out; nobody wants to watch that for
 # the usual 30 seconds.
-IMPATIENT = WorkerOptions(lease_ms=1_000, heartbeat_s=0.2)
+IMPATIENT = WorkerOptions(lease="1 second", heartbeat="200ms")
 
 
 async def replay(source: list[Delivery], db: Path, latency_s: float) -> Summary:

@@ -24,7 +24,7 @@ from durable_primitives import (
     WorkerOptions,
 )
 
-SHORT_LEASE = WorkerOptions(lease_ms=200, heartbeat_s=0.05)
+SHORT_LEASE = WorkerOptions(lease="200ms", heartbeat="50ms")
 """So that what a dead worker owned is taken over soon."""
 
 SOON = RetryPolicy(max_attempts=5, backoff=Backoff.constant("10ms", jitter="none"))

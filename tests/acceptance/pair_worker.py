@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -106,10 +107,10 @@ def main() -> None:
     lease_ms = int(given.get("lease_ms", 30_000))
     options = WorkerOptions(
         max_instances=int(given.get("max_instances", 100)),
-        lease_ms=lease_ms,
-        heartbeat_s=lease_ms / 3000,
-        grace_s=float(given.get("grace_s", 20.0)),
-        longest_wait_s=NEVER_SECONDS,
+        lease=f"{lease_ms}ms",
+        heartbeat=f"{lease_ms // 3}ms",
+        grace=f"{given.get('grace_s', '20')}s",
+        longest_wait=timedelta(seconds=NEVER_SECONDS),
     )
     application(folder, name).run(url(folder), options=options)
     say("left")

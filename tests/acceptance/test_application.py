@@ -173,7 +173,7 @@ async def test_an_application_that_fails_inside_its_block_is_closed_in_good_orde
         await finish.wait()
 
     async def application() -> None:
-        async with open_app(queue, options=WorkerOptions(grace_s=0.0)) as running:
+        async with open_app(queue, options=WorkerOptions(grace="0s")) as running:
             await running.client.queue(queue).enqueue("e")
             await seen.reach(1)
             raise RuntimeError("the application")

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
 SOURCE = ROOT / "python" / "durable_primitives"
 
-SILENT_EVENTS = {"queue.rejected", "instance.purged"}
+SILENT_EVENTS = {"instance.purged"}
 SILENT_ERRORS = {"PayloadTooLargeError", "RetryExhaustedError", "SchedulerError"}
 """Names that are reserved and that this release never uses."""
 

@@ -87,9 +87,9 @@ async def test_a_free_slot_learns_of_events_from_other_processes_with_the_next_h
     await process.worker.stop()
 
 
-@pytest.mark.parametrize("options", [{"lease_ms": 5000}, {"heartbeat_s": 30.0}, {"heartbeat_s": 0}])
+@pytest.mark.parametrize("options", [{"lease": "5 seconds"}, {"heartbeat": "30 seconds"}, {"heartbeat": "0s"}])
 def test_a_lease_that_no_heartbeat_can_keep_is_refused(options: Any) -> None:
-    with pytest.raises(DefinitionError, match="heartbeat_s"):
+    with pytest.raises(DefinitionError, match="heartbeat"):
         WorkerOptions(**options)
 
 
@@ -213,7 +213,7 @@ async def test_a_handler_that_blocks_the_event_loop_keeps_its_lease() -> None:
 
     queue = Queue.make("q", event_schema=str, execute=execute)
     await fleet.producer(queue).enqueue("e")
-    process = fleet.process(queue, options=WorkerOptions(heartbeat_s=0.001))
+    process = fleet.process(queue, options=WorkerOptions(heartbeat="1ms"))
     process.engine.runtime = SystemRuntime()
     renew = process.wire.renew
 
@@ -226,3 +226,51 @@ async def test_a_handler_that_blocks_the_event_loop_keeps_its_lease() -> None:
     process.worker.start()
     await process.client(queue).drain()
     await process.worker.stop()
+
+
+# Pauses.
+
+
+async def test_nothing_starts_once_a_pause_of_this_process_is_acknowledged() -> None:
+    fleet, ran = await Fleet().open(), list[str]()
+
+    async def note(ctx: Context) -> None:
+        ran.append(ctx.event)
+
+    queue = Queue.make("q", event_schema=str, execute=note)
+    process = fleet.process(queue, immediate=False)
+    client = process.client(queue)
+    events = [f"e{n}" for n in range(1000)]
+    await fleet.producer(queue).enqueue_many(events)
+    work = asyncio.create_task(process.run_due())
+    while len(ran) < 200:
+        await asyncio.sleep(0)
+    await client.pause()
+    begun = len(ran)
+    assert begun < 1000
+    await client.enqueue("last")
+    await work
+    assert len(ran) == begun
+    await client.resume()
+    await process.run_due()
+    assert ran == [*events, "last"]
+
+
+# What trackers hear.
+
+
+async def test_the_end_of_an_event_is_told_when_it_is_durable() -> None:
+    fleet = await Fleet().open()
+
+    async def close_the_gate(ctx: Context) -> None:
+        process.wire.gate.clear()
+
+    queue = Queue.make("q", event_schema=str, execute=close_the_gate)
+    process = fleet.process(queue, immediate=False)
+    await fleet.producer(queue).enqueue("a")
+    work = asyncio.create_task(process.run_due())
+    await turns()
+    assert [event.type for event in process.tracker.events] == ["queue.started"]
+    process.wire.gate.set()
+    await work
+    assert [event.type for event in process.tracker.events] == ["queue.started", "queue.completed"]

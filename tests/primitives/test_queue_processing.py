@@ -9,7 +9,7 @@ import pytest
 
 from durable_primitives.durations import to_datetime
 from durable_primitives.errors import DefinitionError, QueueFullError, ValidationError
-from durable_primitives.events import QueueExpired
+from durable_primitives.events import QueueExpired, QueueRejected
 from durable_primitives.primitives.queue import Enqueue, Queue, QueueExecuteContext
 from durable_primitives.retry import Backoff, RetryPolicy
 from durable_primitives.signals import Cancel, DeadLetter, Retry, Snooze
@@ -325,6 +325,16 @@ async def test_a_full_queue_rejects_what_is_new_but_not_a_duplicate() -> None:
     assert (full.value.pending, full.value.limit) == (2, 2)
     assert (await client.enqueue("a", id="a")).duplicate
     assert (await client.status()).pending == 2
+
+
+async def test_a_refused_event_is_told() -> None:
+    queue = Queue.make("q", event_schema=str, execute=Log(), max_pending=1)
+    client = (driver := await Driver(queue).open()).client(queue)
+    await client.enqueue("a")
+    with pytest.raises(QueueFullError):
+        await client.enqueue("b", id="refused")
+    told = [event for event in driver.tracker.events if isinstance(event, QueueRejected)]
+    assert [(event.event_id, event.reason, event.limit) for event in told] == [("refused", "full", 1)]
 
 
 async def test_a_full_queue_can_drop_what_is_oldest() -> None:

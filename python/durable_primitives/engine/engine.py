@@ -19,6 +19,8 @@ from durable_primitives.services.metadata import park_orphan, revive, tell_recov
 from durable_primitives.services.ownership import Ownership
 from durable_primitives.spi import Backend, Runtime
 
+_TOLD = ("applied", "full")
+
 
 class Bound:
     """One definition with its orchestrator and executor."""
@@ -110,12 +112,11 @@ class DurablePrimitivesEngine:
                 return self._finish(instance, decision, outcome)
 
     def _finish(self, instance: str, decision: Decision[Any], outcome: Outcome) -> Any:
-        if outcome.verdict == "applied":
-            if self.tracker.enabled and decision.events is not None:
-                for event in decision.events(outcome):
-                    self.tracker.track(event)
-            if self.owned and instance in self.owned:
-                self.owned[instance].notice()
+        if self.tracker.enabled and decision.events is not None and outcome.verdict in _TOLD:
+            for event in decision.events(outcome):
+                self.tracker.track(event)
+        if self.owned and outcome.verdict == "applied" and instance in self.owned:
+            self.owned[instance].written(outcome)
         return decision.reply(outcome)
 
     @asynccontextmanager

@@ -73,7 +73,9 @@ class _Entry:
         for future, count in self.callers:
             if not future.done():
                 mine = outcome.accepted[start : start + count]
-                future.set_result(Outcome(verdict=outcome.verdict, count=outcome.count, accepted=mine))
+                future.set_result(
+                    Outcome(verdict=outcome.verdict, count=outcome.count, accepted=mine, held=outcome.held)
+                )
             start += count
 
 

@@ -9,6 +9,7 @@ from functools import partial
 
 from msgspec import Struct
 
+from durable_primitives.durations import Duration, parse_ms
 from durable_primitives.engine.engine import DurablePrimitivesEngine
 from durable_primitives.errors import DefinitionError, DurablePrimitivesError
 from durable_primitives.kernel.transition import Claim, ClaimRequest, LeaseRef
@@ -27,23 +28,44 @@ _log = get_logger("durable_primitives.worker")
 
 
 class WorkerOptions(Struct, frozen=True, kw_only=True):
-    """How a worker behaves.  The defaults suit most applications."""
+    """How a worker behaves.  The defaults suit most applications.
+
+    Raises:
+        DefinitionError: A duration is not one, or the lease does not outlast two heartbeats.
+
+    Example:
+        >>> WorkerOptions(lease="10 seconds", heartbeat="3 seconds").grace
+        '20 seconds'
+    """
 
     max_instances: int = 100
     """Instances that this worker owns at once."""
-    lease_ms: int = 30_000
-    heartbeat_s: float = 10.0
-    grace_s: float = 20.0
+    lease: Duration = "30 seconds"
+    """How long an instance stays with a worker that gives no sign of life."""
+    heartbeat: Duration = "10 seconds"
+    """How often a worker gives one."""
+    grace: Duration = "20 seconds"
     """How long a shutdown waits for handlers that run."""
-    longest_wait_s: float = 60.0
+    longest_wait: Duration = "1 minute"
     """A sleeping worker looks again after so long, whatever it was told."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.heartbeat_s * 1000 < self.lease_ms:
+        parse_ms(self.grace, what="grace", allow_zero=True)
+        parse_ms(self.longest_wait, what="longest_wait")
+        if self.lease_ms < 2 * parse_ms(self.heartbeat, what="heartbeat"):
             raise DefinitionError(
-                f"heartbeat_s is {self.heartbeat_s:g} and lease_ms is {self.lease_ms}",
-                help="a lease must outlast several heartbeats: by default 30,000 ms and 10 s",
+                f"heartbeat is {self.heartbeat!r} and lease is {self.lease!r}",
+                help="a lease must outlast two heartbeats or more: by default 30 and 10 seconds",
             )
+
+    @property
+    def lease_ms(self) -> int:
+        """The lease in milliseconds."""
+        return parse_ms(self.lease, what="lease")
+
+
+def _seconds(duration: Duration) -> float:
+    return parse_ms(duration, what="duration", allow_zero=True) / 1000
 
 
 class Worker:
@@ -55,7 +77,12 @@ class Worker:
 
     def __init__(self, engine: DurablePrimitivesEngine, options: WorkerOptions | None = None) -> None:
         self._engine = engine
-        self._options = options or WorkerOptions()
+        options = options or WorkerOptions()
+        self._max_instances = options.max_instances
+        self._lease_ms = options.lease_ms
+        self._heartbeat_s = _seconds(options.heartbeat)
+        self._grace_s = _seconds(options.grace)
+        self._longest_wait_s = _seconds(options.longest_wait)
         self._owner = engine.runtime.new_id()
         self._runs: dict[asyncio.Task[None], Ownership] = {}
         self._sweeper = Sweeper(engine.backend, engine.runtime)
@@ -75,7 +102,7 @@ class Worker:
         runtime = self._engine.runtime
         self._event_loop = asyncio.get_running_loop()
         self._renewed_at = runtime.now()
-        self._heartbeat = runtime.heartbeat(self._options.heartbeat_s, self._beat)
+        self._heartbeat = runtime.heartbeat(self._heartbeat_s, self._beat)
         self._loop = runtime.spawn(self._run(), "durable-primitives worker")
 
     async def stop(self, grace_s: float | None = None) -> None:
@@ -87,7 +114,7 @@ class Worker:
             self._loop.cancel()
             await asyncio.wait((self._loop,))
         await self._settle_claims()
-        await self._finish_runs(self._options.grace_s if grace_s is None else grace_s)
+        await self._finish_runs(self._grace_s if grace_s is None else grace_s)
         for task in self._runs:
             task.cancel()
         await self._finish_runs(CANCEL_SECONDS)
@@ -122,10 +149,10 @@ class Worker:
     # Claiming.
 
     async def _run(self) -> None:
-        wait = self._options.longest_wait_s
+        wait = self._longest_wait_s
         while not self._stopping:
             try:
-                if len(self._runs) >= self._options.max_instances:
+                if len(self._runs) >= self._max_instances:
                     self._room.clear()
                     await self._room.wait()
                     continue
@@ -149,14 +176,13 @@ class Worker:
 
     def _wish(self) -> ClaimRequest | None:
         """The claim that travels with the next round trip."""
-        room = self._options.max_instances - len(self._runs)
+        room = self._max_instances - len(self._runs)
         if self._stopping or room <= 0 or self._overslept():
             return None
-        options = self._options
         return ClaimRequest(
             owner=self._owner,
             at=self._engine.runtime.now(),
-            lease_ms=options.lease_ms,
+            lease_ms=self._lease_ms,
             limit=room,
             take=1,
         )
@@ -187,7 +213,7 @@ class Worker:
             _log.error("a run failed outside of user code", error=repr(error), exc_info=error)
 
     def _is_full(self) -> bool:
-        return len(self._runs) >= self._options.max_instances
+        return len(self._runs) >= self._max_instances
 
     # Leases.
 
@@ -203,7 +229,7 @@ class Worker:
         held = self._leases
         sent_at = self._engine.runtime.now()
         refs: list[LeaseRef] = [ownership.ref for ownership in held]
-        answers = self._engine.backend.renew(refs, sent_at + self._options.lease_ms) if refs else ()
+        answers = self._engine.backend.renew(refs, sent_at + self._lease_ms) if refs else ()
         self._renewed_at = sent_at
         for ownership, answer in zip(held, answers, strict=True):
             # What other processes ask of a run (a pause, a stop, a cancel) is in the store: let it look.
@@ -219,4 +245,4 @@ class Worker:
         """Whether this process was suspended for a lease or more: what it runs would look abandoned to itself."""
         if self._heartbeat is None or not self._leases:
             return False
-        return self._engine.runtime.now() - self._renewed_at >= self._options.lease_ms
+        return self._engine.runtime.now() - self._renewed_at >= self._lease_ms

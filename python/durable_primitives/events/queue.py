@@ -34,8 +34,8 @@ class QueueRejected(PrimitiveEvent, frozen=True, kw_only=True, tag="queue.reject
     reason: str
     event_id: str | None = None
     partition_key: str | None = None
-    pending: int | None = None
     limit: int | None = None
+    """How many events the instance may hold."""
 
 
 class QueueStarted(_QueueItem, frozen=True, kw_only=True, tag="queue.started"):

@@ -23,6 +23,6 @@ class Decision(Struct, Generic[R], frozen=True, gc=False):
     transition: Transition | None
     reply: Callable[[Outcome], R]
     events: Callable[[Outcome], Iterable[PrimitiveEvent]] | None = None
-    """Asked for only when the change was applied and a tracker listens."""
+    """Asked for only when the change was applied, or refused for want of room, and a tracker listens."""
     joins: bool = False
     """The transition is nothing but an append that cannot be refused: it may leave as one with others like it."""

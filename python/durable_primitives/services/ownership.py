@@ -49,8 +49,10 @@ class Ownership:
         """The status under which the instance was parked when it was claimed, or has been parked since."""
         self.crowded: Callable[[], bool] = lambda: False
         """Whether other instances wait for a place in this worker."""
+        self.held = claim.record.held
+        """The instance is paused, as far as this process knows: start nothing further."""
         self.on_change: Callable[[], None] | None = None
-        """Called on the event loop when `lost`, `draining` or the stored record may have changed."""
+        """Called on the event loop when `lost`, `draining`, `held` or the stored record may have changed."""
         self.submit = submit
         """Commit without waiting: for a caller that guards with `fence` and hands the outcome to `check`."""
         self._fence = Guard(token=self.token, generation=self.record.generation)
@@ -161,6 +163,11 @@ class Ownership:
     def drain(self) -> None:
         """The worker is shutting down."""
         self.draining = True
+        self.notice()
+
+    def written(self, outcome: Outcome) -> None:
+        """This process has written to the instance from outside of the run: a pause holds before its caller knows."""
+        self.held = outcome.held
         self.notice()
 
     def notice(self) -> None:

@@ -21,6 +21,7 @@ from durable_primitives.events import (
     QueueEnqueued,
     QueuePaused,
     QueueRedriven,
+    QueueRejected,
     QueueResumed,
 )
 from durable_primitives.kernel.decision import Decision
@@ -131,6 +132,13 @@ class QueueOrchestrator(QueueInspection):
         self, instance: str, request: EnqueueRequest, outcome: Outcome, now: int
     ) -> Iterable[PrimitiveEvent]:
         common = identify(self._namespace, instance)
+        if outcome.verdict == "full":
+            limit = self._definition.room(request.index)
+            for new in request.items:
+                yield QueueRejected(
+                    reason="full", event_id=new.id, partition_key=new.lane, limit=limit, at_ms=now, **common
+                )
+            return
         for new, accepted in zip(request.items, outcome.accepted, strict=True):
             if accepted.duplicate:
                 yield QueueDuplicate(event_id=new.id or "", partition_key=new.lane, at_ms=now, **common)

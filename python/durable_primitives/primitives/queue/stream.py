@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import structs
 
@@ -39,6 +39,9 @@ QUANTUM_SECONDS = 5.0
 
 _log = get_logger("durable_primitives.queue")
 
+_Ended = tuple[Item, Verdict, float]
+"""An event, what becomes of it, and for how many seconds its handler ran."""
+
 
 class Stream:
     """The run of one claim."""
@@ -59,7 +62,7 @@ class Stream:
         """Events with a key that were begun: their lanes wait until their outcomes are committed."""
         self._cancelled: set[int] = set()
         self._suspects = frozenset(ownership.suspects)
-        self._verdicts: list[tuple[Item, Verdict]] = []
+        self._verdicts: list[_Ended] = []
         self._returned: list[int] = []
         self._in_flight = False
         self._flush_planned = False
@@ -76,7 +79,7 @@ class Stream:
         self._owned.on_change = self._changed
         self._admit(self._owned.items)
         self._cancel(self._owned.record.cancels)
-        if self._owned.record.held:
+        if self._owned.held:
             self._changed()
         try:
             if self._definition.per_instance == 1:
@@ -114,7 +117,7 @@ class Stream:
         """Run one event after the other; inline, for a task per event would cost more than most events."""
         ran = 0
         while not self._over:
-            seq = None if self._owned.lost or self._owned.draining else self._ready.pop()
+            seq = None if self._may_not_start() else self._ready.pop()
             if seq is None:
                 await self._rest()
                 ran = 0
@@ -124,6 +127,10 @@ class Stream:
             if ran >= YIELD_EVERY or len(self._verdicts) >= MAX_UNCOMMITTED:
                 ran = 0
                 await self._breathe()
+
+    def _may_not_start(self) -> bool:
+        owned = self._owned
+        return owned.held or owned.lost or owned.draining
 
     async def _breathe(self) -> None:
         """Let the loop turn; wait for the commit in flight if too much is uncommitted."""
@@ -244,10 +251,8 @@ class Stream:
     # Outcomes and further events.
 
     def _settle(self, item: Item, verdict: Verdict, seconds: float = 0.0) -> None:
-        self._verdicts.append((item, verdict))
+        self._verdicts.append((item, verdict, seconds))
         self._finished_since += 1
-        if self._owned.tracker.enabled:
-            telling.ended(self._owned, item, verdict, seconds)
         self._plan_flush()
 
     def _plan_flush(self) -> None:
@@ -267,28 +272,44 @@ class Stream:
         verdicts, self._verdicts = self._verdicts, []
         returned, self._returned = self._returned, []
         stopping = owned.draining or self._must_yield()
-        returned += self._return_waiting() if stopping else self._return_held_back(verdicts)
-        changes = [verdict.change for _, verdict in verdicts]
+        gives_back = stopping or owned.held
+        returned += self._return_waiting() if gives_back else self._return_held_back(verdicts)
         idle = not self._running and not self._ready.waiting
         take = 0 if stopping else max(self._wanted() - self._ready.waiting - len(self._running), 0)
-        transition = Transition(
+        release: Literal["no", "idle", "yes"] = ("yes" if stopping else "idle") if idle else "no"
+        self._in_flight = True
+        outcome = owned.submit(self._transition(verdicts, returned, take, release))
+        if isinstance(outcome, Outcome):
+            self._land(verdicts, outcome)
+        else:
+            outcome.add_done_callback(lambda future: self._land_later(verdicts, returned, future))
+
+    def _transition(
+        self,
+        verdicts: Sequence[_Ended],
+        returned: Sequence[int] = (),
+        take: int = 0,
+        release: Literal["no", "idle", "yes"] = "no",
+    ) -> Transition:
+        changes = [verdict.change for _, verdict, _ in verdicts]
+        return Transition(
             instance=self.instance,
-            at=owned.runtime.now(),
-            guard=owned.fence,
+            at=self._owned.runtime.now(),
+            guard=self._owned.fence,
             remove=tuple(change for change in changes if isinstance(change, Removal)),
             reschedule=tuple(change for change in changes if isinstance(change, Reschedule)),
             bury=tuple(change for change in changes if isinstance(change, Burial)),
             give_back=tuple(returned),
             progress=bool(changes),
             take=take,
-            release=("yes" if stopping else "idle") if idle else "no",
+            release=release,
         )
-        self._in_flight = True
-        outcome = owned.submit(transition)
-        if isinstance(outcome, Outcome):
-            self._land(verdicts, outcome)
-        else:
-            outcome.add_done_callback(lambda future: self._land_later(verdicts, returned, future))
+
+    def _tell(self, verdicts: Sequence[_Ended]) -> None:
+        """What has become durable, the tracker may hear."""
+        if self._owned.tracker.enabled:
+            for item, verdict, seconds in verdicts:
+                telling.ended(self._owned, item, verdict, seconds)
 
     def _wanted(self) -> int:
         now = self._owned.runtime.monotonic()
@@ -301,9 +322,7 @@ class Stream:
         owned = self._owned
         return owned.crowded() and owned.runtime.monotonic() - self._started > QUANTUM_SECONDS
 
-    def _land_later(
-        self, verdicts: list[tuple[Item, Verdict]], returned: list[int], future: asyncio.Future[Outcome]
-    ) -> None:
+    def _land_later(self, verdicts: list[_Ended], returned: list[int], future: asyncio.Future[Outcome]) -> None:
         error = LeaseLostError(self.instance) if future.cancelled() else future.exception()
         if error is None:
             self._land(verdicts, future.result())
@@ -317,25 +336,28 @@ class Stream:
             self._failure, self._over = error, True
             self._landed.set()
 
-    def _flush_again(self, verdicts: list[tuple[Item, Verdict]], returned: list[int]) -> None:
+    def _flush_again(self, verdicts: list[_Ended], returned: list[int]) -> None:
         self._verdicts, self._returned = verdicts + self._verdicts, returned + self._returned
         self._in_flight = False
         self._landed.set()
         self._plan_flush()
 
-    def _land(self, verdicts: list[tuple[Item, Verdict]], outcome: Outcome) -> None:
+    def _land(self, verdicts: list[_Ended], outcome: Outcome) -> None:
+        owned = self._owned
         self._in_flight = False
         self._landed.set()
         if outcome.verdict != "applied":
-            self._owned.lose()
+            owned.lose()
             return
-        for item, _ in verdicts:
+        self._tell(verdicts)
+        for item, _, _ in verdicts:
             if item.seq in self._lane_heads:
                 self._lane_heads.discard(item.seq)
                 self._ready.done(item.seq)
         self._admit(outcome.items)
         if outcome.cancels:
             self._cancel(outcome.cancels)
+        owned.held = outcome.held
         if outcome.held:
             self._returned += self._return_waiting()
         if outcome.released:
@@ -364,13 +386,13 @@ class Stream:
             else:
                 self._cancelled.add(seq)
 
-    def _return_held_back(self, verdicts: Sequence[tuple[Item, Verdict]]) -> list[int]:
+    def _return_held_back(self, verdicts: Sequence[_Ended]) -> list[int]:
         """The successors of an event that goes back to the store wait there behind it.
 
         Not before the commit that takes it back: until then the commit in flight may bring more of them.
         """
         held_back: list[int] = []
-        for item, verdict in verdicts:
+        for item, verdict, _ in verdicts:
             if isinstance(verdict.change, Reschedule) and verdict.change.blocks and item.lane is not None:
                 held_back += self._ready.evict(item.lane)
         for seq in held_back:
@@ -391,18 +413,10 @@ class Stream:
             await self._landing()
         if self._owned.lost or self._released or self._failure is not None:
             return
-        changes = [verdict.change for _, verdict in self._verdicts]
-        await self._owned.commit(
-            Transition(
-                instance=self.instance,
-                at=self._owned.runtime.now(),
-                guard=self._owned.fence,
-                remove=tuple(change for change in changes if isinstance(change, Removal)),
-                reschedule=tuple(change for change in changes if isinstance(change, Reschedule)),
-                bury=tuple(change for change in changes if isinstance(change, Burial)),
-                release="yes",
-            )
-        )
+        verdicts, self._verdicts = self._verdicts, []
+        outcome = await self._owned.commit(self._transition(verdicts, release="yes"))
+        if outcome.verdict == "applied":
+            self._tell(verdicts)
 
 
 def _raise_if_cancelled(error: BaseException) -> None:
