@@ -13,6 +13,7 @@ from durable_primitives.engine.engine import DurablePrimitivesEngine
 from durable_primitives.engine.worker import WorkerOptions
 from durable_primitives.errors import (
     BackendUnavailableError,
+    CrashLoopError,
     DefinitionError,
     DurablePrimitivesError,
     ExecutionError,
@@ -117,6 +118,7 @@ __all__ = [
     "ContinuousDefinition",
     "ContinuousStatus",
     "ContinuousSummary",
+    "CrashLoopError",
     "DeadLetter",
     "DeadLetterRecord",
     "DefinitionError",

@@ -239,6 +239,23 @@ class ExecutionError(DurablePrimitivesError):
         self.__cause__ = cause
 
 
+class CrashLoopError(DurablePrimitivesError):
+    """Work was begun again and again, and each time its process vanished before there was an outcome."""
+
+    code = "crash_loop"
+    help = "find out what ends the process, or blocks it beyond its lease, then redrive the dead letter"
+
+    def __init__(self, primitive_type: str, primitive_name: str, instance_id: str, deliveries: int) -> None:
+        super().__init__(
+            f"{deliveries} times in a row a process vanished, or lost its lease, while {primitive_type} "
+            f"{primitive_name!r} ran for {instance_id!r}"
+        )
+        self.primitive_type = primitive_type
+        self.primitive_name = primitive_name
+        self.instance_id = instance_id
+        self.deliveries = deliveries
+
+
 class RetryExhaustedError(DurablePrimitivesError):
     """Every attempt that the retry policy allows has failed.  The event is kept as a dead letter."""
 

@@ -45,7 +45,8 @@ async def test_trap_13_event_that_kills_its_process_is_given_up_on():
     letter = await driver.client(queue).dead_letters.get("evt")
     assert (letter.event, letter.attempts) == ("poison", 0)
     end: Any = next(event for event in driver.events if event.type == "queue.dead_lettered")
-    assert end.reason == "crash_loop"
+    assert (end.reason, end.error.type) == ("crash_loop", "durable_primitives.errors.CrashLoopError")
+    assert end.error.message.startswith(f"{MAX_DELIVERIES} times in a row a process vanished")
 
 
 async def test_trap_26_retry_that_waits_holds_no_lease_and_no_task():

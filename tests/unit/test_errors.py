@@ -10,6 +10,7 @@ import pytest
 from durable_primitives import errors, signals
 from durable_primitives.errors import (
     BackendUnavailableError,
+    CrashLoopError,
     DefinitionError,
     DurablePrimitivesError,
     ExecutionError,
@@ -60,6 +61,16 @@ CASES = [
         ExecutionError("queue", "deliveries", "queue:deliveries:3"),
         "execution",
         {"primitive_type": "queue", "primitive_name": "deliveries", "instance_id": "queue:deliveries:3"},
+    ),
+    (
+        CrashLoopError("queue", "deliveries", "queue:deliveries:3", 5),
+        "crash_loop",
+        {
+            "primitive_type": "queue",
+            "primitive_name": "deliveries",
+            "instance_id": "queue:deliveries:3",
+            "deliveries": 5,
+        },
     ),
     (
         RetryExhaustedError("evt-1", 3, "ValueError: no"),

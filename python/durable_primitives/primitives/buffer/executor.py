@@ -10,9 +10,9 @@ from msgspec import structs
 
 from durable_primitives.durations import format_ms, to_datetime
 from durable_primitives.errors import (
+    CrashLoopError,
     DefinitionError,
     DurablePrimitivesError,
-    ExecutionError,
     SerializationError,
     StorageError,
 )
@@ -110,7 +110,7 @@ class BufferExecutor:
         if batch.count == 0:
             return Ending(on="vanished", batch=batch, attempt=flush.attempt)
         if owned.record.deliveries > MAX_DELIVERIES:
-            cause = ExecutionError(owned.kind, owned.name, owned.instance)
+            cause = CrashLoopError(owned.kind, owned.name, owned.instance, MAX_DELIVERIES)
             return Ending(on="crash_looped", batch=batch, attempt=flush.attempt, cause=cause, reason="crash_loop")
         return await self._attempt(owned, flush, batch)
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from msgspec import Struct
 
-from durable_primitives.errors import ExecutionError, QueueFullError
+from durable_primitives.errors import CrashLoopError, QueueFullError
 from durable_primitives.events import (
     ErrorInfo,
     PrimitiveEvent,
@@ -265,7 +265,7 @@ class QueueOrchestrator(QueueInspection):
     def crashed(self, instance: str, item: Item, now: int) -> Verdict:
         """The event keeps killing the process that runs it."""
         _, name, _ = split_instance(instance)
-        error = ExecutionError("queue", name, instance)
+        error = CrashLoopError("queue", name, instance, item.delivery)
         return self.buried(item, item.attempt, "crash_loop", ErrorInfo.of(error), now)
 
     def buried(self, item: Item, attempts: int, reason: str, error: ErrorInfo, now: int) -> Verdict:
