@@ -6,27 +6,39 @@ import asyncio
 import os
 import sqlite3
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
-from tests.benchmarks.report import Figure, Report
+from tests.benchmarks.report import Figure, percentile
 
 SECONDS = 1.0
 PAYLOAD = b"x" * 200
+REST_SECONDS = 0.005
+COMMITS = 300
 
 
+@dataclass(frozen=True)
 class Limits:
     """Measured once per run."""
 
-    def __init__(self, folder: Path, report: Report) -> None:
-        self.fsyncs = _fsyncs(folder)
-        self.inserts = {batch: _inserts(folder, batch) for batch in (1, 100, 1000)}
-        self.futures = asyncio.run(_futures())
-        self.tasks = asyncio.run(_tasks())
-        report.add(Figure("machine: 4 KiB append + fdatasync", "disk", self.fsyncs, "/s"))
-        for batch, rate in self.inserts.items():
-            report.add(Figure(f"machine: bare sqlite3 inserts, {batch} a commit", "sqlite FULL", rate, "/s"))
-        report.add(Figure("machine: future resolved and awaited", "asyncio", self.futures, "/s"))
-        report.add(Figure("machine: create_task and await", "asyncio", self.tasks, "/s"))
+    inserts: dict[int, float]
+    """Rows a second, by rows of one commit."""
+    rested_commit_ms: float
+    """A commit of one row after a rest, p50: a disk that nobody has used for some milliseconds answers late."""
+
+
+def measure(folder: Path) -> tuple[Limits, list[Figure]]:
+    """The limits, and all figures about the machine."""
+    limits = Limits({batch: _inserts(folder, batch) for batch in (1, 100, 1000)}, _rested_commit_ms(folder))
+    figures = [Figure("machine: 4 KiB append + fdatasync", "disk", _fsyncs(folder), "/s")]
+    for batch, rate in limits.inserts.items():
+        figures.append(Figure(f"machine: bare sqlite3 inserts, {batch} a commit", "sqlite FULL", rate, "/s"))
+    figures += [
+        Figure("machine: bare commit after 5 ms of rest, p50", "sqlite FULL", limits.rested_commit_ms, "ms"),
+        Figure("machine: future resolved and awaited", "asyncio", asyncio.run(_futures()), "/s"),
+        Figure("machine: create_task and await", "asyncio", asyncio.run(_tasks()), "/s"),
+    ]
+    return limits, figures
 
 
 def _fsyncs(folder: Path) -> float:
@@ -57,6 +69,21 @@ def _inserts(folder: Path, batch: int) -> float:
     rate = count / (time.perf_counter() - start)
     connection.close()
     return rate
+
+
+def _rested_commit_ms(folder: Path) -> float:
+    connection = sqlite3.connect(folder / "rested.db", isolation_level=None)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("CREATE TABLE q (id INTEGER PRIMARY KEY, data BLOB)")
+    took: list[float] = []
+    for _ in range(COMMITS):
+        time.sleep(REST_SECONDS)
+        start = time.perf_counter()
+        connection.execute("INSERT INTO q (data) VALUES (?)", (PAYLOAD,))
+        took.append((time.perf_counter() - start) * 1000)
+    connection.close()
+    return percentile(took, 0.5)
 
 
 async def _futures() -> float:

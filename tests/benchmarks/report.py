@@ -35,7 +35,12 @@ class Report:
 
     def add(self, figure: Figure) -> None:
         self.figures.append(figure)
-        print(_line(figure), flush=True)
+
+    def extend(self, figures: list[Figure]) -> None:
+        """Take over what another process has measured, and print it."""
+        for figure in figures:
+            self.figures.append(figure)
+            print(_line(figure), flush=True)
 
     def save(self, path: str) -> None:
         machine = {
