@@ -20,6 +20,7 @@ from durable_primitives.primitives import BUILTIN
 from durable_primitives.services.environment import Environment
 from durable_primitives.services.options import refuse_unknown
 from durable_primitives.spi import Backend, Runtime, SystemRuntime, open_backend
+from durable_primitives.supervisor import supervise
 
 Resources = Callable[[], AbstractAsyncContextManager[Any]]
 
@@ -92,13 +93,38 @@ class DurablePrimitives:
         async with self.open(backend, worker=False) as running:
             yield running.client
 
-    def run(self, backend: str | Backend, *, options: WorkerOptions | None = None) -> None:
-        """Run a worker until SIGTERM or SIGINT, then stop in good order.  Blocks."""
-        asyncio.run(self._serve(backend, options))
+    def run(self, backend: str | Backend, *, options: WorkerOptions | None = None, processes: int = 1) -> None:
+        """Run workers until SIGTERM or SIGINT, then stop in good order.  Blocks.
 
-    async def _serve(self, backend: str | Backend, options: WorkerOptions | None) -> None:
+        Args:
+            backend: A URL or a backend, as for `open`.
+            options: How each worker behaves.
+            processes: How many worker processes to run.  More than one are forks of this process; one that dies is
+                replaced, and its work is taken over when its lease ends.
+
+        Raises:
+            DefinitionError: `processes` is not a positive number, or the backend belongs to one process.
+            StorageError: The store cannot be opened.
+        """
+        if isinstance(processes, bool) or not isinstance(processes, int) or processes < 1:
+            raise DefinitionError(f"processes must be a whole number of at least 1, got {processes!r}")
+        if processes == 1:
+            asyncio.run(self._serve(backend, options))
+            return
+        store = open_backend(backend)
+        if not store.capabilities.multi_process:
+            raise DefinitionError(
+                f"{store.url} lives in one process and processes={processes} was asked for",
+                help="use a backend that processes share, for example sqlite:///app.db",
+            )
+        supervise(processes, lambda parent: asyncio.run(self._serve(store, options, parent)))
+
+    async def _serve(self, backend: str | Backend, options: WorkerOptions | None, parent: int | None = None) -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
+        if parent is not None:
+            # Readable means that the supervisor is gone.
+            loop.add_reader(parent, stop.set)
         for number in (signal.SIGTERM, signal.SIGINT):
             # Where signals cannot be caught on the loop (Windows), Ctrl-C still cancels `asyncio.run`.
             with contextlib.suppress(NotImplementedError):
