@@ -76,9 +76,11 @@ class ProcessRuntime:
 class Wire:
     """What stands between one process and the store: commits can be held back, made to fail, or cut off for good."""
 
-    def __init__(self, store: MemoryBackend, *, immediate: bool = True) -> None:
+    def __init__(self, store: MemoryBackend, *, immediate: bool = True, overlapping: bool = False) -> None:
         self._store = store
-        self.capabilities = Capabilities(durable=False, multi_process=False, immediate=immediate)
+        self.capabilities = Capabilities(
+            durable=False, multi_process=False, immediate=immediate, overlapping=overlapping
+        )
         self.url = store.url
         self.calls: list[str] = []
         """The name of every call that was made, in order."""
@@ -90,6 +92,12 @@ class Wire:
         self.gate.set()
         self.arrived = asyncio.Event()
         """A commit has reached the gate."""
+        self.turns = 0
+        """How many turns of the event loop a commit takes, once it is through the gate."""
+        self.under_way = 0
+        """Commits that have not returned."""
+        self.most_under_way = 0
+        self._order = asyncio.Lock()
         self._cut = False
 
     def __getattr__(self, name: str) -> Any:
@@ -111,8 +119,15 @@ class Wire:
 
     async def commit(self, transitions: Sequence[Transition], request: ClaimRequest | None = None) -> Any:
         self.arrived.set()
-        await self.gate.wait()
-        return self.commit_now(transitions, request)
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        try:
+            async with self._order:
+                await self.gate.wait()
+                await turns(self.turns)
+                return self.commit_now(transitions, request)
+        finally:
+            self.under_way -= 1
 
     def renew(self, leases: Sequence[LeaseRef], until: int) -> Any:
         self.calls.append("renew")

@@ -28,9 +28,9 @@ def wish() -> ClaimRequest:
     return ClaimRequest(owner="me", at=EPOCH_MS, lease_ms=LEASE, limit=10, take=1)
 
 
-async def slow_store() -> tuple[GroupCommit, Wire]:
+async def slow_store(*, overlapping: bool = False) -> tuple[GroupCommit, Wire]:
     """Round trips that take until the gate is open."""
-    wire = Wire((await Fleet().open()).store, immediate=False)
+    wire = Wire((await Fleet().open()).store, immediate=False, overlapping=overlapping)
     return GroupCommit(wire), wire  # type: ignore[arg-type]
 
 
@@ -193,8 +193,8 @@ async def test_when_the_loop_closes_nobody_is_left_waiting() -> None:
     stayed = commits.submit(event(1))
     asking = asyncio.create_task(commits.claim())
     await turns()
-    assert commits._sender is not None
-    commits._sender.cancel()
+    for trip in commits._trips:
+        trip.cancel()
     raised = await asyncio.gather(outcome_of(left), outcome_of(stayed), asking, return_exceptions=True)
     assert [error.outcome for error in raised if isinstance(error, StorageError)] == [
         "unknown",
@@ -216,3 +216,49 @@ async def test_a_store_that_answers_at_once_is_not_waited_for() -> None:
     assert claimed == ["queue:q:0"]
     assert await commits.claim() == 0
     await commits.drain()
+
+
+# A backend that works beside the interpreter.
+
+
+async def test_a_second_round_trip_leaves_while_the_first_is_under_way_and_a_third_waits() -> None:
+    commits, wire = await slow_store(overlapping=True)
+    wire.gate.clear()
+    futures = []
+    for n in range(4):
+        futures.append(commits.submit(event(n)))
+        await turns()
+    assert wire.under_way == 2
+    wire.gate.set()
+    await asyncio.gather(*(outcome_of(future) for future in futures))
+    assert instances(wire) == [["0"], ["1"], ["2", "3"]]
+
+
+async def test_one_claim_is_under_way_at_a_time() -> None:
+    commits, wire = await slow_store(overlapping=True)
+    commits.claimant = wish
+    wire.gate.clear()
+    first = asyncio.create_task(commits.claim())
+    await turns()
+    second, third = commits.submit(event(0)), asyncio.create_task(commits.claim())
+    await turns()
+    wire.gate.set()
+    await asyncio.gather(outcome_of(second), first, third)
+    assert [(len(batch), request is not None) for batch, request in wire.trips] == [(0, True), (1, False), (0, True)]
+    assert (first.result(), third.result()) == (0, 1), "the second claim saw what was committed before it"
+
+
+@pytest.mark.parametrize(("overlapping", "most", "size"), [(True, 2, 32), (False, 1, 64)])
+async def test_callers_who_come_back_at_once_keep_the_backend_busy(overlapping: bool, most: int, size: int) -> None:
+    commits, wire = await slow_store(overlapping=overlapping)
+    wire.turns = 4
+
+    async def caller(n: int) -> None:
+        for _ in range(10):
+            await outcome_of(commits.submit(event(n)))
+
+    await asyncio.gather(*(caller(n) for n in range(64)))
+    assert wire.most_under_way == most
+    sizes = [len(batch) for batch, _ in wire.trips]
+    assert sum(sizes) == 640
+    assert set(sizes[1:-1]) == {size}

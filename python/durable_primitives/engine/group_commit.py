@@ -1,14 +1,17 @@
-"""Coalesces every transition in flight into one backend round trip.
+"""Coalesces every transition in flight into few backend round trips.
 
 There is no artificial delay: an idle backend is used at the end of the current turn of the event loop, and whatever
 arrives while a round trip is in flight leaves together as the next one.  One fsync, or one script call, serves
 everybody who waits (the group commit of DeWitt et al., 1984, one level above the log).
+
+A backend that works beside the interpreter gets two round trips at a time, so that it has one to work on while the
+callers of the other are answered and make their next requests.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from typing import Any
 
@@ -25,7 +28,13 @@ MAX_BATCH = 1000
 MAX_JOINED = 1000
 """Items of one joined append."""
 
+MIN_HALF = 16
+"""Callers that are worth a round trip of their own: see `GroupCommit._answer`."""
+
 _NOTHING: Reply = ((), ())
+
+
+_Answer = tuple[asyncio.Future[Outcome], Outcome]
 
 
 class _Entry:
@@ -62,20 +71,15 @@ class _Entry:
         # The last one's time: no item was accepted later than that.
         return structs.replace(self.transition, append=tuple(self._joined))
 
-    def deliver(self, outcome: Outcome) -> None:
-        """Give every caller its part of the outcome."""
+    def answers(self, outcome: Outcome) -> Iterator[_Answer]:
+        """Every caller with its part of the outcome."""
         if len(self.callers) == 1:
-            future, _ = self.callers[0]
-            if not future.done():
-                future.set_result(outcome)
+            yield self.callers[0][0], outcome
             return
         start = 0
         for future, count in self.callers:
-            if not future.done():
-                mine = outcome.accepted[start : start + count]
-                future.set_result(
-                    Outcome(verdict=outcome.verdict, count=outcome.count, accepted=mine, held=outcome.held)
-                )
+            mine = outcome.accepted[start : start + count]
+            yield future, Outcome(verdict=outcome.verdict, count=outcome.count, accepted=mine, held=outcome.held)
             start += count
 
 
@@ -92,7 +96,11 @@ class GroupCommit:
         self._waiting: list[_Entry] = []
         self._appends: dict[str, _Entry] = {}
         """The last append to each instance among `_waiting`, for others to join."""
-        self._sender: asyncio.Task[None] | None = None
+        self._trips: set[asyncio.Task[None]] = set()
+        self._most_trips = 2 if backend.capabilities.overlapping else 1
+        self._departing = False
+        self._claiming = False
+        """A claim is in flight: a second one would be for the same free places of the worker."""
         self._claim_wanted: list[asyncio.Future[int]] = []
         self.claimant: Callable[[], ClaimRequest | None] = lambda: None
         """Asked before each round trip: a worker with room sends its wish for due instances along."""
@@ -119,7 +127,7 @@ class GroupCommit:
             self._appends.pop(transition.instance, None)
             entry = _Entry(transition, future)
         self._waiting.append(entry)
-        self._send_soon()
+        self._depart_soon()
         return future
 
     async def claim(self) -> int:
@@ -134,34 +142,46 @@ class GroupCommit:
             return len(claims)
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._claim_wanted.append(future)
-        self._send_soon()
+        self._depart_soon()
         return await future
 
     async def drain(self) -> None:
         """Wait until everything that was submitted has its outcome."""
-        while self._sender is not None and not self._sender.done():
-            await asyncio.wait((self._sender,))
+        while self._trips:
+            await asyncio.wait(self._trips)
 
-    def _send_soon(self) -> None:
-        if self._sender is None or self._sender.done():
-            self._sender = asyncio.get_running_loop().create_task(self._send(), name="durable-primitives group commit")
+    def _depart_soon(self) -> None:
+        if not self._departing and len(self._trips) < self._most_trips:
+            self._departing = True
+            trip = asyncio.get_running_loop().create_task(self._travel(), name="durable-primitives group commit")
+            self._trips.add(trip)
 
-    async def _send(self) -> None:
+    async def _travel(self) -> None:
+        """One round trip after the other, as long as somebody waits for one."""
+        self._departing = False
+        trip = asyncio.current_task()
+        assert trip is not None
         try:
-            while self._waiting or self._claim_wanted:
+            while self._waiting or (self._claim_wanted and not self._claiming):
                 batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
                 self._appends = {}
-                claimers, self._claim_wanted = self._claim_wanted, []
-                await self._round_trip(batch, claimers)
+                await self._round_trip(batch)
         except asyncio.CancelledError:
             waiting, self._waiting = self._waiting, []
             claimers, self._claim_wanted = self._claim_wanted, []
             _fail(waiting, claimers, StorageError("the event loop is closing", outcome="not_applied"))
             raise
+        finally:
+            self._trips.discard(trip)
 
-    async def _round_trip(self, batch: list[_Entry], claimers: list[asyncio.Future[int]]) -> None:
-        try:
+    async def _round_trip(self, batch: list[_Entry]) -> None:
+        request: ClaimRequest | None = None
+        claimers: list[asyncio.Future[int]] = []
+        if not self._claiming:
+            claimers, self._claim_wanted = self._claim_wanted, []
             request = self.claimant()
+            self._claiming = request is not None
+        try:
             if not batch and request is None:
                 outcomes, claims = _NOTHING
             else:
@@ -172,13 +192,37 @@ class GroupCommit:
         except Exception as error:
             _fail(batch, claimers, error)
             return
-        for entry, outcome in zip(batch, outcomes, strict=True):
-            entry.deliver(outcome)
+        finally:
+            if request is not None:
+                self._claiming = False
+        self._answer(
+            [answer for entry, outcome in zip(batch, outcomes, strict=True) for answer in entry.answers(outcome)]
+        )
         for claimer in claimers:
             if not claimer.done():
                 claimer.set_result(len(claims))
         if claims:
             self.on_claims(claims)
+
+    def _answer(self, answers: list[_Answer]) -> None:
+        """Wake the callers.
+
+        Callers who come back at once would all leave together again, and then the backend and they would take turns at
+        waiting for each other.  So if nothing else is in flight, half of them are woken a turn later: the requests of
+        the first half are with the backend while the second half makes its own.
+        """
+        half = len(answers) // 2
+        if half < MIN_HALF or self._most_trips == 1 or len(self._trips) > 1 or self._waiting:
+            _wake(answers)
+            return
+        _wake(answers[:half])
+        asyncio.get_running_loop().call_soon(_wake, answers[half:])
+
+
+def _wake(answers: list[_Answer]) -> None:
+    for future, outcome in answers:
+        if not future.done():
+            future.set_result(outcome)
 
 
 def _fail(batch: list[_Entry], claimers: list[asyncio.Future[int]], error: Exception) -> None:

@@ -24,6 +24,11 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     """Several processes may open the same store."""
     immediate: bool = False
     """`commit_now` answers without waiting for anything: no thread, no socket, no await."""
+    overlapping: bool = False
+    """A commit leaves the interpreter free while it is under way, so that a second one may be prepared meanwhile.
+
+    Commits are applied in the order in which they were called, the second after the first.
+    """
 
 
 Reply = tuple[Sequence[Outcome], Sequence[Claim]]
