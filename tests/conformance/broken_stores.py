@@ -243,6 +243,22 @@ class IdsOfAllInstances(Doors):
         return replace(t, append=mine)
 
 
+class LooksUpBeforeTheCommit(Doors):
+    """Meets no id that the same commit brings."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._known: dict[str, set[str]] = {}
+
+    def commit(self, transitions: Sequence[Transition], request: ClaimRequest | None) -> Reply:
+        self._known = {name: set(rows.receipts) for name, rows in self._rows.items()}
+        return super().commit(transitions, request)
+
+    def transition(self, t: Transition) -> Transition:
+        known = self._known.get(t.instance, set())
+        return replace(t, append=tuple(replace(new, fresh=new.id not in known) for new in t.append))
+
+
 class ReceiptsStayBehind(Doors):
     def after(self, t: Transition, record: Record) -> None:
         receipts = self._rows[t.instance].receipts
@@ -284,7 +300,7 @@ class ClearsTheDuesOfNamesakes(Doors):
 
 class ClaimsByName(Doors):
     def _claim(self, request: ClaimRequest) -> list[Claim]:
-        due = sorted(n for n, rows in self._rows.items() if (rows.record.alarm or NEVER) <= request.at)[: request.limit]
+        due = sorted(name for name in self._rows if self._alarm(name) <= request.at)[: request.limit]
         for name in self._rows:
             if name not in due:
                 self._alarms.cancel(name)
@@ -292,6 +308,10 @@ class ClaimsByName(Doors):
         for name in self._rows:
             self._rearm(name)
         return claims
+
+    def _alarm(self, name: str) -> int:
+        alarm = self._rows[name].record.alarm
+        return NEVER if alarm is None else alarm
 
 
 class ClaimsUseUpTheDues(Doors):
@@ -346,6 +366,13 @@ class KeepsLettersOfTheDead(Doors):
         return reply
 
 
+class LetsTheDeadBeWritten(Doors):
+    def transition(self, t: Transition) -> Transition:
+        record = self.record(t.instance)
+        dead = record is not None and record.status == TERMINATED
+        return replace(t, guard=replace(t.guard, generation=None)) if dead and t.guard is not None else t
+
+
 class ErasesTheErased(Doors):
     def transition(self, t: Transition) -> Transition:
         record = self.record(t.instance)
@@ -356,7 +383,8 @@ class ErasesTheErased(Doors):
 
 class RedrivesAgainAndAgain(Doors):
     def commit(self, transitions: Sequence[Transition], request: ClaimRequest | None) -> Reply:
-        before = {t.instance: dict(self._rows[t.instance].letters) for t in transitions if t.redrive}
+        redriven = {t.instance for t in transitions if t.redrive and t.instance in self._rows}
+        before = {name: dict(self._rows[name].letters) for name in redriven}
         reply = super().commit(transitions, request)
         for name, letters in before.items():
             self._rows[name].letters.update(letters)
@@ -408,9 +436,10 @@ class SweptIdsLiveOn(Doors):
         return super().sweep(now, budget)
 
     def transition(self, t: Transition) -> Transition:
-        if t.create is not None and self.record(t.instance) is None and t.instance in self._old:
+        old = self._old.pop(t.instance, {}) if self.record(t.instance) is None else {}
+        if t.create is not None and old:
             super().commit([Transition(instance=t.instance, at=t.at, create=t.create)], None)
-            self._rows[t.instance].receipts.update(self._old[t.instance])
+            self._rows[t.instance].receipts.update(old)
         return t
 
 

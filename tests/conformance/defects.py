@@ -14,7 +14,6 @@ from durable_primitives.spi import Backend, Capabilities
 from . import broken_backends as backends
 from . import broken_stores as stores
 from .broken_stores import at, over
-from .reference_backend import Disk, ReferenceBackend
 
 Broken = Callable[[], Backend]
 
@@ -129,6 +128,8 @@ ORDERING = {
 IDEMPOTENCY = {
     "tells duplicates of their own place": at("outcome", stores.last_position),
     "looks up nothing": each("append", fresh=True),
+    "looks up before the commit": over(stores.LooksUpBeforeTheCommit),
+    "looks up before its turn": backends.LooksUpTooEarly,
     "forgets ids in backoff": stores.forgets_ids(lambda t, receipt: bool(t.reschedule)),
     "forgets ids that have ended": stores.forgets_ids(lambda t, receipt: receipt.settlement is not None),
     "forgets fresh ids": stores.forgets_ids(lambda t, receipt: any(new.fresh for new in t.append)),
@@ -206,6 +207,7 @@ LIFETIMES = {
     "erases nothing": forget("erase"),
     "keeps letters of the dead": over(stores.KeepsLettersOfTheDead),
     "keeps ids of the dead": over(stores.KeepsIdsOfTheDead),
+    "lets the dead be written": over(stores.LetsTheDeadBeWritten),
     "stays in its generation": after(lambda t: t.erase, generation=1),
     "starts versions anew": after(lambda t: t.erase, version=0),
     "starts sequences anew": after(lambda t: t.erase, sequence=0),
@@ -259,7 +261,8 @@ RECOVERY = {
     "loses ids": opens(lambda rows: rows.receipts.clear()),
     "revives what was done": opens(backends.revive_the_done),
     "loses the last commit": method(close=backends.lose_the_newest),
-    "closes once": method(close=backends.close_once),
+    "closes once": backends.ClosesOnce,
+    "closes what was opened only": backends.ClosesWhatWasOpened,
 }
 
 WAKEUPS = {
@@ -268,24 +271,28 @@ WAKEUPS = {
     "rings once": method(wait=backends.wait_once),
     "wakes one": method(wait=backends.wait_alone),
     "waits for ever": method(wait=backends.wait_for_a_change),
+    "oversleeps": method(wait=backends.oversleep),
     "is deaf after a cancelled wait": method(wait=backends.wait_until_cancelled),
     "learns nothing from a claim": backends.LearnsNothingFromAClaim,
     "rings its own bell only": backends.RingsOnlyItsOwnBell,
 }
-
-SHARED = Disk()
 
 NAMESPACES = {
     "has one namespace": method(open=backends.open_the_only_namespace),
     "folds case": method(open=backends.open_folded),
     "keeps processes apart": method(open=backends.open_a_copy),
     "wipes what it does not know": method(open=backends.open_wiping_others),
-    "has one store": lambda: ReferenceBackend(SHARED),
+    "has one store": backends.OneForAll,
 }
 
+# A few that show only after some steps, in one kind of instance or in the other.
 MODEL = {
     "knows no rank": each("append", rank=0),
+    "redrives again and again": over(stores.RedrivesAgainAndAgain),
+    "loses leases": opens(lambda rows: setattr(rows.record, "owner", None)),
     "seals nothing": forget("seal"),
+    "retires the first batch only": one("retire", segment=1),
+    "has one due for both": GENERATIONS["has one due for both"],
 }
 
 DEFECTS: dict[str, Mapping[str, Broken]] = {
