@@ -166,7 +166,11 @@ class CountsDuplicatesAsNew(Doors):
     def transition(self, t: Transition) -> Transition:
         record, room = self.record(t.instance), None if t.guard is None else t.guard.room
         full = room is not None and (0 if record is None else record.count) + len(t.append) > room
-        return replace(t, guard=replace(t.guard, version=-1)) if full and t.on_full == "reject" else t
+        return (
+            replace(t, append=tuple(replace(new, fresh=True) for new in t.append))
+            if full and t.on_full == "reject"
+            else t
+        )
 
 
 class RejectsInANewInstance(Doors):
