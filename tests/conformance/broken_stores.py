@@ -108,6 +108,12 @@ def with_ids(t: Transition) -> Transition:
     return replace(t, append=tuple(replace(new, id=new.id or "none") for new in t.append))
 
 
+def bounded(t: Transition) -> Transition:
+    """Three events are a batch, if nobody says otherwise."""
+    unbounded = t.batching is not None and t.batching.max_items is None
+    return with_part(t, "batching", max_items=3) if unbounded else t
+
+
 # Commits.
 
 
@@ -177,6 +183,21 @@ class RejectsInANewInstance(Doors):
     def transition(self, t: Transition) -> Transition:
         full = t.guard is not None and t.guard.room is not None and len(t.append) > t.guard.room
         return replace(t, on_full="reject") if full and self.record(t.instance) is None else t
+
+
+class RejectsWhatItCannotDrop(Doors):
+    def transition(self, t: Transition) -> Transition:
+        record = self.record(t.instance)
+        stuck = record is not None and record.taken and len(record.taken) == record.count
+        return replace(t, on_full="reject") if stuck else t
+
+
+class CountsEventsWithoutAnIdOnce(Doors):
+    def transition(self, t: Transition) -> Transition:
+        nameless = sum(new.id is None for new in t.append)
+        if t.guard is None or t.guard.room is None or not nameless:
+            return t
+        return replace(t, guard=replace(t.guard, room=t.guard.room + nameless - 1))
 
 
 class DropsTheNewest(Doors):
@@ -261,6 +282,19 @@ class LooksUpBeforeTheCommit(Doors):
     def transition(self, t: Transition) -> Transition:
         known = self._known.get(t.instance, set())
         return replace(t, append=tuple(replace(new, fresh=new.id not in known) for new in t.append))
+
+
+class CancelsWhatItRemembers(Doors):
+    """Takes every id that it knows for that of an event."""
+
+    def commit(self, transitions: Sequence[Transition], request: ClaimRequest | None) -> Reply:
+        outcomes, claims = super().commit(transitions, request)
+        for n, t in enumerate(transitions):
+            known = self._rows[t.instance].receipts if t.instance in self._rows else {}
+            answers = zip(t.cancel, outcomes[n].cancelled, strict=False)
+            told = tuple("cancelled" if a == "not_found" and id in known else a for id, a in answers)
+            outcomes[n] = replace(outcomes[n], cancelled=told)
+        return outcomes, claims
 
 
 class ReceiptsStayBehind(Doors):
@@ -375,6 +409,27 @@ class LetsTheDeadBeWritten(Doors):
         record = self.record(t.instance)
         dead = record is not None and record.status == TERMINATED
         return replace(t, guard=replace(t.guard, generation=None)) if dead and t.guard is not None else t
+
+
+class EndsWithItsTombstone(Doors):
+    def transition(self, t: Transition) -> Transition:
+        record = self.record(t.instance)
+        self._old = record.purge_at if record is not None and record.status == TERMINATED else None
+        return t
+
+    def after(self, t: Transition, record: Record) -> None:
+        if self._old is not None and record.purge_at is not None:
+            record.purge_at = self._old
+
+
+class EndsATombstone(Doors):
+    """A restart of what is not there ends it once more."""
+
+    def transition(self, t: Transition) -> Transition:
+        record = self.record(t.instance)
+        if t.erase and t.create is not None and record is not None and record.status == TERMINATED:
+            record.generation += 1
+        return t
 
 
 class ErasesTheErased(Doors):

@@ -61,6 +61,11 @@ def after(when: Callable[[Any], object], **changes: Any) -> Broken:
     return stores.keeps(spoil)
 
 
+def lingers(when: Callable[[Any], object]) -> Broken:
+    """The time of a record runs although something keeps it."""
+    return stores.keeps(lambda t, record: when(record) and setattr(record, "purge_at", t.at + 100))
+
+
 def unarmed(when: Callable[[Any], object]) -> Broken:
     """The due of the items is lost after some transitions."""
     return stores.keeps(lambda t, record: when(t) and record.dues.pop("items", None))
@@ -103,6 +108,8 @@ GUARDS = {
     "drops nothing": forget("on_full"),
     "rejects in a new instance what it should drop": over(stores.RejectsInANewInstance),
     "drops the newest": over(stores.DropsTheNewest),
+    "rejects what it cannot drop": over(stores.RejectsWhatItCannotDrop),
+    "counts events without an id once": over(stores.CountsEventsWithoutAnIdOnce),
     "drops what is in hand": over(stores.DropsWhatIsInHand),
 }
 
@@ -140,6 +147,8 @@ IDEMPOTENCY = {
     "shares ids between instances": over(stores.IdsOfAllInstances),
     "loses track of what waits": over(stores.ReceiptsStayBehind),
     "does not tell of cancellations": tell(cancels=()),
+    "cancels what it remembers": over(stores.CancelsWhatItRemembers),
+    "asks twice": at("outcome", lambda outcome: replace(outcome, cancels=outcome.cancels * 2)),
     "calls the dead done": one("retire", settlement="done"),
 }
 
@@ -159,6 +168,9 @@ DUES = {
     "releases what is not idle": at("transition", lambda t: replace(t, release="yes" if t.release == "idle" else "no")),
     "keeps what is held out of sight": after(lambda t: t.put and t.put.held, dues=lambda t, record: {}),
     "strands an abandoned lease": over(stores.AlarmsWithoutLeases),
+    "forgets in a pause what is ready": stores.keeps(
+        lambda t, record: t.release == "idle" and record.held and record.dues.pop("items", None)
+    ),
     "rechecks nothing": each("dues", name="run"),
     "clears the dues of namesakes": over(stores.ClearsTheDuesOfNamesakes),
 }
@@ -185,6 +197,7 @@ LEASES = {
 }
 
 GENERATIONS = {
+    "has a bound of its own": at("transition", stores.bounded),
     "opens no window": one("batching", window_ms=None),
     "always opens a window": one("batching", window_ms=100),
     "knows no full batch": one("batching", max_items=None),
@@ -207,6 +220,8 @@ LIFETIMES = {
     "erases nothing": forget("erase"),
     "keeps letters of the dead": over(stores.KeepsLettersOfTheDead),
     "keeps ids of the dead": over(stores.KeepsIdsOfTheDead),
+    "ends with its tombstone": over(stores.EndsWithItsTombstone),
+    "ends a tombstone": over(stores.EndsATombstone),
     "lets the dead be written": over(stores.LetsTheDeadBeWritten),
     "stays in its generation": after(lambda t: t.erase, generation=1),
     "starts versions anew": after(lambda t: t.erase, version=0),
@@ -227,6 +242,8 @@ LETTERS = {
     "forgets redriven ids": stores.forgets_ids(lambda t, receipt: bool(t.redrive)),
     "redrives again and again": over(stores.RedrivesAgainAndAgain),
     "discards nothing": forget("discard"),
+    "counts no redrives": at("outcome", lambda outcome: replace(outcome, cleared=0)),
+    "counts the dead for the finished": after(lambda t: t.bury or t.remove, finished=lambda t, r: len(t.bury)),
     "forgets discarded ids": stores.forgets_ids(lambda t, receipt: bool(t.discard)),
     "calls the dead finished": after(lambda t: t.bury, finished=lambda t, record: record.finished + 1),
 }
@@ -250,6 +267,8 @@ SWEEP = {
     "lingers for ever": after(lambda t: True, purge_at=None),
     "lingers from the start": after(lambda t: True, purge_at=lambda t, record: 100),
     "lingers anew with every look": after(lambda t: t.cancel, purge_at=lambda t, record: t.at + 100),
+    "lingers under a lease": lingers(lambda record: record.owner is not None),
+    "lingers with an open batch": lingers(lambda record: record.count > 0 and not record.dues),
     "lingers as first said": over(stores.FirstRetentionCounts),
     "remembers swept ids": over(stores.SweptIdsLiveOn),
 }
