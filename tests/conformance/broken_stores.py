@@ -474,6 +474,18 @@ class SweepsNoLetters(Doors):
         return gone
 
 
+class SweepsSoMuchOfEach(Doors):
+    def sweep(self, now: int, budget: int) -> int:
+        rows, gone = self._rows, 0
+        for name in list(rows):
+            self._rows = {name: rows[name]}
+            gone += super().sweep(now, budget)
+            if not self._rows:
+                del rows[name]
+        self._rows = rows
+        return gone
+
+
 class SweepsAllAtOnce(Doors):
     def sweep(self, now: int, budget: int) -> int:
         return super().sweep(now, 1_000)

@@ -262,6 +262,7 @@ SWEEP = {
     "sweeps nothing": shows(sweep=0),
     "sweeps the living": over(stores.SweepsTheLiving),
     "sweeps everything at once": over(stores.SweepsAllAtOnce),
+    "sweeps so much of each": over(stores.SweepsSoMuchOfEach),
     "sweeps no letters": over(stores.SweepsNoLetters),
     "sweeps letters with their instance": over(stores.SweepsLettersEarly),
     "lingers for ever": after(lambda t: True, purge_at=None),

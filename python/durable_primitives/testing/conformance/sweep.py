@@ -130,6 +130,19 @@ async def a_sweep_keeps_to_its_budget(store: Store) -> None:
 
 
 @case
+async def a_sweep_has_one_budget_for_everything(store: Store) -> None:
+    """Law 12: for receipts, letters and records of all instances together."""
+    for instance in ("queue:orders:1", "queue:orders:2", "queue:orders:3"):
+        await store.apply(0, instance, create=LINGERING)
+        claim = await store.own(0, event("a"), event("b"), take=2, instance=instance)
+        done, dead = claim.items
+        over = (removed(done, expires_at=50),), (buried(dead, expires_at=50),)
+        await store.apply(1, instance, remove=over[0], bury=over[1], dues=(Due("run", "clear"),), release="yes")
+    steps = [await store.backend.sweep(1_000, 2) for _ in range(7)]
+    check("two receipts, a letter and a record of each", steps, [2, 2, 2, 2, 2, 2, 0])
+
+
+@case
 async def a_sweep_spares_everything_alive(store: Store) -> None:
     """Law 6: items, in hand or not, live receipts, dues, leases and state are never a sweep's business."""
     await store.own(0, event("a"), event("b"), event("later", due=10**9), take=1)
