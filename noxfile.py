@@ -26,9 +26,6 @@ WHEELS = ROOT / ".nox" / "wheels"
 # Identical with and without the Rust core, so run once.
 STATIC_TESTS = ["tests/architecture", "tests/typing"]
 
-# Minutes of runs against deliberately broken backends: a session of its own, for changes to the conformance suite.
-DEFECTS = "tests/conformance/test_suite_can_fail.py"
-
 
 @nox.session
 def lint(session: nox.Session) -> None:
@@ -62,15 +59,7 @@ def tests(session: nox.Session) -> None:
     """The test suite on the Rust core. Arguments go to pytest."""
     install_tools(session, "build", "lint", "types", "test")
     install_wheel(session, native_wheel(session))
-    pytest(session, f"--ignore={DEFECTS}", *session.posargs, core="native")
-
-
-@nox.session(default=False)
-def conformance_defects(session: nox.Session) -> None:
-    """The conformance suite against backends that are broken on purpose: every case must be able to fail."""
-    install_tools(session, "build", "test")
-    install_wheel(session, native_wheel(session))
-    pytest(session, DEFECTS, *session.posargs, core="native")
+    pytest(session, *session.posargs, core="native")
 
 
 @nox.session
@@ -78,7 +67,7 @@ def tests_reference(session: nox.Session) -> None:
     """The test suite on the pure-Python core, from a wheel that holds nothing else. Arguments go to pytest."""
     install_tools(session, "build-pure", "test")
     install_wheel(session, pure_wheel(session))
-    pytest(session, *(f"--ignore={path}" for path in [*STATIC_TESTS, DEFECTS]), *session.posargs, core="reference")
+    pytest(session, *(f"--ignore={path}" for path in STATIC_TESTS), *session.posargs, core="reference")
 
 
 @nox.session

@@ -8,11 +8,18 @@ from copy import deepcopy
 from fnmatch import fnmatch
 from typing import Any
 
+from msgspec.structs import replace
+
+from durable_primitives._core._reference.memory_store import MemoryStore
 from durable_primitives.kernel.record import DeadLetter, Item, Record
 from durable_primitives.kernel.transition import Claim, ClaimRequest, LeaseRef, Outcome, Renewal, Transition
 from durable_primitives.spi import Backend
 
-from .reference_backend import ReferenceBackend
+from .reference_backend import Disk, ReferenceBackend
+
+
+class Refusal(Exception):
+    """What a defect raises on purpose: any other error that is not the suite's is a mistake in the defect."""
 
 
 def method(**methods: Any) -> type[ReferenceBackend]:
@@ -49,10 +56,31 @@ class MixesUpCommitsInFlight(ReferenceBackend):
         return self.reply
 
 
+class LooksUpTooEarly(ReferenceBackend):
+    """Knows the ids from before the commit waited for its turn."""
+
+    async def commit(
+        self, transitions: Sequence[Transition], request: ClaimRequest | None = None
+    ) -> tuple[Sequence[Outcome], Sequence[Claim]]:
+        looked_up = [knows_all_but(self.store, t) for t in transitions]
+        await asyncio.sleep(0)
+        return self.commit_now(looked_up, request)
+
+
+def knows_all_but(store: MemoryStore, t: Transition) -> Transition:
+    """The ids that are not known now are taken for new ones, whatever is known when the transition is applied."""
+    known = store._rows[t.instance].receipts if t.instance in store._rows else ()
+    return replace(t, append=tuple(replace(new, fresh=new.id not in known) for new in t.append))
+
+
 def refuse_empty(self: ReferenceBackend, transitions: Sequence[Transition], request: ClaimRequest | None = None) -> Any:
     if not transitions and request is None:
-        raise ValueError("nothing to do")
+        raise Refusal("nothing to do")
     return self.store.commit(transitions, request)
+
+
+async def refuse(self: ReferenceBackend, *args: Any) -> Any:
+    raise Refusal
 
 
 def renew_nothing(self: ReferenceBackend, leases: Sequence[LeaseRef], until: int) -> list[Renewal]:
@@ -109,10 +137,27 @@ async def lose_the_newest(self: ReferenceBackend) -> None:
     await ReferenceBackend.close(self)
 
 
-async def close_once(self: ReferenceBackend) -> None:
-    if self._bell not in self.disk.bells:
-        raise RuntimeError("not open")
-    await ReferenceBackend.close(self)
+class ClosesOnce(ReferenceBackend):
+    """Refuses a close right after its own."""
+
+    async def close(self) -> None:
+        last, self.disk.__dict__["last"] = self.disk.__dict__.get("last"), self
+        if last is self:
+            raise Refusal("closed already")
+        await ReferenceBackend.close(self)
+
+
+class ClosesWhatWasOpened(ReferenceBackend):
+    opened = False
+
+    async def open(self, namespace: str) -> None:
+        self.opened = True
+        await ReferenceBackend.open(self, namespace)
+
+    async def close(self) -> None:
+        if not self.opened:
+            raise Refusal("not open")
+        await ReferenceBackend.close(self)
 
 
 # Defects of waiting.
@@ -132,6 +177,10 @@ async def wait_without_listening(self: ReferenceBackend, seconds: float) -> None
 async def wait_for_a_change(self: ReferenceBackend, seconds: float) -> None:
     await self._bell.wait()
     self._bell.clear()
+
+
+async def oversleep(self: ReferenceBackend, seconds: float) -> None:
+    await (wait_for_a_change(self, seconds) if 0 < seconds < 1 else ReferenceBackend.wait(self, seconds))
 
 
 async def wait_alone(self: ReferenceBackend, seconds: float) -> None:
@@ -177,6 +226,17 @@ class RingsOnlyItsOwnBell(ReferenceBackend):
 
 
 # Defects of namespaces.
+
+
+class OneForAll(ReferenceBackend):
+    """Whatever is opened while something is open is on its store."""
+
+    shared = Disk()
+
+    def __init__(self, disk: Disk | None = None) -> None:
+        if not self.shared.bells:
+            type(self).shared = Disk()
+        super().__init__(disk or self.shared)
 
 
 async def open_the_only_namespace(self: ReferenceBackend, namespace: str) -> None:

@@ -108,6 +108,12 @@ def with_ids(t: Transition) -> Transition:
     return replace(t, append=tuple(replace(new, id=new.id or "none") for new in t.append))
 
 
+def bounded(t: Transition) -> Transition:
+    """Three events are a batch, if nobody says otherwise."""
+    unbounded = t.batching is not None and t.batching.max_items is None
+    return with_part(t, "batching", max_items=3) if unbounded else t
+
+
 # Commits.
 
 
@@ -166,13 +172,32 @@ class CountsDuplicatesAsNew(Doors):
     def transition(self, t: Transition) -> Transition:
         record, room = self.record(t.instance), None if t.guard is None else t.guard.room
         full = room is not None and (0 if record is None else record.count) + len(t.append) > room
-        return replace(t, guard=replace(t.guard, version=-1)) if full and t.on_full == "reject" else t
+        return (
+            replace(t, append=tuple(replace(new, fresh=True) for new in t.append))
+            if full and t.on_full == "reject"
+            else t
+        )
 
 
 class RejectsInANewInstance(Doors):
     def transition(self, t: Transition) -> Transition:
         full = t.guard is not None and t.guard.room is not None and len(t.append) > t.guard.room
         return replace(t, on_full="reject") if full and self.record(t.instance) is None else t
+
+
+class RejectsWhatItCannotDrop(Doors):
+    def transition(self, t: Transition) -> Transition:
+        record = self.record(t.instance)
+        stuck = record is not None and record.taken and len(record.taken) == record.count
+        return replace(t, on_full="reject") if stuck else t
+
+
+class CountsEventsWithoutAnIdOnce(Doors):
+    def transition(self, t: Transition) -> Transition:
+        nameless = sum(new.id is None for new in t.append)
+        if t.guard is None or t.guard.room is None or not nameless:
+            return t
+        return replace(t, guard=replace(t.guard, room=t.guard.room + nameless - 1))
 
 
 class DropsTheNewest(Doors):
@@ -243,6 +268,35 @@ class IdsOfAllInstances(Doors):
         return replace(t, append=mine)
 
 
+class LooksUpBeforeTheCommit(Doors):
+    """Meets no id that the same commit brings."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._known: dict[str, set[str]] = {}
+
+    def commit(self, transitions: Sequence[Transition], request: ClaimRequest | None) -> Reply:
+        self._known = {name: set(rows.receipts) for name, rows in self._rows.items()}
+        return super().commit(transitions, request)
+
+    def transition(self, t: Transition) -> Transition:
+        known = self._known.get(t.instance, set())
+        return replace(t, append=tuple(replace(new, fresh=new.id not in known) for new in t.append))
+
+
+class CancelsWhatItRemembers(Doors):
+    """Takes every id that it knows for that of an event."""
+
+    def commit(self, transitions: Sequence[Transition], request: ClaimRequest | None) -> Reply:
+        outcomes, claims = super().commit(transitions, request)
+        for n, t in enumerate(transitions):
+            known = self._rows[t.instance].receipts if t.instance in self._rows else {}
+            answers = zip(t.cancel, outcomes[n].cancelled, strict=False)
+            told = tuple("cancelled" if a == "not_found" and id in known else a for id, a in answers)
+            outcomes[n] = replace(outcomes[n], cancelled=told)
+        return outcomes, claims
+
+
 class ReceiptsStayBehind(Doors):
     def after(self, t: Transition, record: Record) -> None:
         receipts = self._rows[t.instance].receipts
@@ -284,7 +338,7 @@ class ClearsTheDuesOfNamesakes(Doors):
 
 class ClaimsByName(Doors):
     def _claim(self, request: ClaimRequest) -> list[Claim]:
-        due = sorted(n for n, rows in self._rows.items() if (rows.record.alarm or NEVER) <= request.at)[: request.limit]
+        due = sorted(name for name in self._rows if self._alarm(name) <= request.at)[: request.limit]
         for name in self._rows:
             if name not in due:
                 self._alarms.cancel(name)
@@ -292,6 +346,10 @@ class ClaimsByName(Doors):
         for name in self._rows:
             self._rearm(name)
         return claims
+
+    def _alarm(self, name: str) -> int:
+        alarm = self._rows[name].record.alarm
+        return NEVER if alarm is None else alarm
 
 
 class ClaimsUseUpTheDues(Doors):
@@ -346,6 +404,34 @@ class KeepsLettersOfTheDead(Doors):
         return reply
 
 
+class LetsTheDeadBeWritten(Doors):
+    def transition(self, t: Transition) -> Transition:
+        record = self.record(t.instance)
+        dead = record is not None and record.status == TERMINATED
+        return replace(t, guard=replace(t.guard, generation=None)) if dead and t.guard is not None else t
+
+
+class EndsWithItsTombstone(Doors):
+    def transition(self, t: Transition) -> Transition:
+        record = self.record(t.instance)
+        self._old = record.purge_at if record is not None and record.status == TERMINATED else None
+        return t
+
+    def after(self, t: Transition, record: Record) -> None:
+        if self._old is not None and record.purge_at is not None:
+            record.purge_at = self._old
+
+
+class EndsATombstone(Doors):
+    """A restart of what is not there ends it once more."""
+
+    def transition(self, t: Transition) -> Transition:
+        record = self.record(t.instance)
+        if t.erase and t.create is not None and record is not None and record.status == TERMINATED:
+            record.generation += 1
+        return t
+
+
 class ErasesTheErased(Doors):
     def transition(self, t: Transition) -> Transition:
         record = self.record(t.instance)
@@ -356,7 +442,8 @@ class ErasesTheErased(Doors):
 
 class RedrivesAgainAndAgain(Doors):
     def commit(self, transitions: Sequence[Transition], request: ClaimRequest | None) -> Reply:
-        before = {t.instance: dict(self._rows[t.instance].letters) for t in transitions if t.redrive}
+        redriven = {t.instance for t in transitions if t.redrive and t.instance in self._rows}
+        before = {name: dict(self._rows[name].letters) for name in redriven}
         reply = super().commit(transitions, request)
         for name, letters in before.items():
             self._rows[name].letters.update(letters)
@@ -387,6 +474,18 @@ class SweepsNoLetters(Doors):
         return gone
 
 
+class SweepsSoMuchOfEach(Doors):
+    def sweep(self, now: int, budget: int) -> int:
+        rows, gone = self._rows, 0
+        for name in list(rows):
+            self._rows = {name: rows[name]}
+            gone += super().sweep(now, budget)
+            if not self._rows:
+                del rows[name]
+        self._rows = rows
+        return gone
+
+
 class SweepsAllAtOnce(Doors):
     def sweep(self, now: int, budget: int) -> int:
         return super().sweep(now, 1_000)
@@ -408,9 +507,10 @@ class SweptIdsLiveOn(Doors):
         return super().sweep(now, budget)
 
     def transition(self, t: Transition) -> Transition:
-        if t.create is not None and self.record(t.instance) is None and t.instance in self._old:
+        old = self._old.pop(t.instance, {}) if self.record(t.instance) is None else {}
+        if t.create is not None and old:
             super().commit([Transition(instance=t.instance, at=t.at, create=t.create)], None)
-            self._rows[t.instance].receipts.update(self._old[t.instance])
+            self._rows[t.instance].receipts.update(old)
         return t
 
 

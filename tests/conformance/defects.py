@@ -14,7 +14,6 @@ from durable_primitives.spi import Backend, Capabilities
 from . import broken_backends as backends
 from . import broken_stores as stores
 from .broken_stores import at, over
-from .reference_backend import Disk, ReferenceBackend
 
 Broken = Callable[[], Backend]
 
@@ -62,6 +61,11 @@ def after(when: Callable[[Any], object], **changes: Any) -> Broken:
     return stores.keeps(spoil)
 
 
+def lingers(when: Callable[[Any], object]) -> Broken:
+    """The time of a record runs although something keeps it."""
+    return stores.keeps(lambda t, record: when(record) and setattr(record, "purge_at", t.at + 100))
+
+
 def unarmed(when: Callable[[Any], object]) -> Broken:
     """The due of the items is lost after some transitions."""
     return stores.keeps(lambda t, record: when(t) and record.dues.pop("items", None))
@@ -104,6 +108,8 @@ GUARDS = {
     "drops nothing": forget("on_full"),
     "rejects in a new instance what it should drop": over(stores.RejectsInANewInstance),
     "drops the newest": over(stores.DropsTheNewest),
+    "rejects what it cannot drop": over(stores.RejectsWhatItCannotDrop),
+    "counts events without an id once": over(stores.CountsEventsWithoutAnIdOnce),
     "drops what is in hand": over(stores.DropsWhatIsInHand),
 }
 
@@ -129,6 +135,8 @@ ORDERING = {
 IDEMPOTENCY = {
     "tells duplicates of their own place": at("outcome", stores.last_position),
     "looks up nothing": each("append", fresh=True),
+    "looks up before the commit": over(stores.LooksUpBeforeTheCommit),
+    "looks up before its turn": backends.LooksUpTooEarly,
     "forgets ids in backoff": stores.forgets_ids(lambda t, receipt: bool(t.reschedule)),
     "forgets ids that have ended": stores.forgets_ids(lambda t, receipt: receipt.settlement is not None),
     "forgets fresh ids": stores.forgets_ids(lambda t, receipt: any(new.fresh for new in t.append)),
@@ -139,6 +147,8 @@ IDEMPOTENCY = {
     "shares ids between instances": over(stores.IdsOfAllInstances),
     "loses track of what waits": over(stores.ReceiptsStayBehind),
     "does not tell of cancellations": tell(cancels=()),
+    "cancels what it remembers": over(stores.CancelsWhatItRemembers),
+    "asks twice": at("outcome", lambda outcome: replace(outcome, cancels=outcome.cancels * 2)),
     "calls the dead done": one("retire", settlement="done"),
 }
 
@@ -158,6 +168,9 @@ DUES = {
     "releases what is not idle": at("transition", lambda t: replace(t, release="yes" if t.release == "idle" else "no")),
     "keeps what is held out of sight": after(lambda t: t.put and t.put.held, dues=lambda t, record: {}),
     "strands an abandoned lease": over(stores.AlarmsWithoutLeases),
+    "forgets in a pause what is ready": stores.keeps(
+        lambda t, record: t.release == "idle" and record.held and record.dues.pop("items", None)
+    ),
     "rechecks nothing": each("dues", name="run"),
     "clears the dues of namesakes": over(stores.ClearsTheDuesOfNamesakes),
 }
@@ -184,6 +197,7 @@ LEASES = {
 }
 
 GENERATIONS = {
+    "has a bound of its own": at("transition", stores.bounded),
     "opens no window": one("batching", window_ms=None),
     "always opens a window": one("batching", window_ms=100),
     "knows no full batch": one("batching", max_items=None),
@@ -206,6 +220,9 @@ LIFETIMES = {
     "erases nothing": forget("erase"),
     "keeps letters of the dead": over(stores.KeepsLettersOfTheDead),
     "keeps ids of the dead": over(stores.KeepsIdsOfTheDead),
+    "ends with its tombstone": over(stores.EndsWithItsTombstone),
+    "ends a tombstone": over(stores.EndsATombstone),
+    "lets the dead be written": over(stores.LetsTheDeadBeWritten),
     "stays in its generation": after(lambda t: t.erase, generation=1),
     "starts versions anew": after(lambda t: t.erase, version=0),
     "starts sequences anew": after(lambda t: t.erase, sequence=0),
@@ -225,6 +242,8 @@ LETTERS = {
     "forgets redriven ids": stores.forgets_ids(lambda t, receipt: bool(t.redrive)),
     "redrives again and again": over(stores.RedrivesAgainAndAgain),
     "discards nothing": forget("discard"),
+    "counts no redrives": at("outcome", lambda outcome: replace(outcome, cleared=0)),
+    "counts the dead for the finished": after(lambda t: t.bury or t.remove, finished=lambda t, r: len(t.bury)),
     "forgets discarded ids": stores.forgets_ids(lambda t, receipt: bool(t.discard)),
     "calls the dead finished": after(lambda t: t.bury, finished=lambda t, record: record.finished + 1),
 }
@@ -243,11 +262,14 @@ SWEEP = {
     "sweeps nothing": shows(sweep=0),
     "sweeps the living": over(stores.SweepsTheLiving),
     "sweeps everything at once": over(stores.SweepsAllAtOnce),
+    "sweeps so much of each": over(stores.SweepsSoMuchOfEach),
     "sweeps no letters": over(stores.SweepsNoLetters),
     "sweeps letters with their instance": over(stores.SweepsLettersEarly),
     "lingers for ever": after(lambda t: True, purge_at=None),
     "lingers from the start": after(lambda t: True, purge_at=lambda t, record: 100),
     "lingers anew with every look": after(lambda t: t.cancel, purge_at=lambda t, record: t.at + 100),
+    "lingers under a lease": lingers(lambda record: record.owner is not None),
+    "lingers with an open batch": lingers(lambda record: record.count > 0 and not record.dues),
     "lingers as first said": over(stores.FirstRetentionCounts),
     "remembers swept ids": over(stores.SweptIdsLiveOn),
 }
@@ -259,7 +281,8 @@ RECOVERY = {
     "loses ids": opens(lambda rows: rows.receipts.clear()),
     "revives what was done": opens(backends.revive_the_done),
     "loses the last commit": method(close=backends.lose_the_newest),
-    "closes once": method(close=backends.close_once),
+    "closes once": backends.ClosesOnce,
+    "closes what was opened only": backends.ClosesWhatWasOpened,
 }
 
 WAKEUPS = {
@@ -268,24 +291,28 @@ WAKEUPS = {
     "rings once": method(wait=backends.wait_once),
     "wakes one": method(wait=backends.wait_alone),
     "waits for ever": method(wait=backends.wait_for_a_change),
+    "oversleeps": method(wait=backends.oversleep),
     "is deaf after a cancelled wait": method(wait=backends.wait_until_cancelled),
     "learns nothing from a claim": backends.LearnsNothingFromAClaim,
     "rings its own bell only": backends.RingsOnlyItsOwnBell,
 }
-
-SHARED = Disk()
 
 NAMESPACES = {
     "has one namespace": method(open=backends.open_the_only_namespace),
     "folds case": method(open=backends.open_folded),
     "keeps processes apart": method(open=backends.open_a_copy),
     "wipes what it does not know": method(open=backends.open_wiping_others),
-    "has one store": lambda: ReferenceBackend(SHARED),
+    "has one store": backends.OneForAll,
 }
 
+# A few that show only after some steps, in one kind of instance or in the other.
 MODEL = {
     "knows no rank": each("append", rank=0),
+    "redrives again and again": over(stores.RedrivesAgainAndAgain),
+    "loses leases": opens(lambda rows: setattr(rows.record, "owner", None)),
     "seals nothing": forget("seal"),
+    "retires the first batch only": one("retire", segment=1),
+    "has one due for both": GENERATIONS["has one due for both"],
 }
 
 DEFECTS: dict[str, Mapping[str, Broken]] = {

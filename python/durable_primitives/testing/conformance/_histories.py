@@ -122,21 +122,29 @@ def search(kind: str, store: Store, loop: asyncio.AbstractEventLoop) -> None:
         history = find(
             st.lists(step, min_size=STEPS // 2, max_size=STEPS),
             lambda history: failure(history) is not None,
-            settings=settings(max_examples=HISTORIES, database=None, phases=[Phase.generate]),
+            # A slow backend is not a broken one: no deadline.
+            settings=settings(max_examples=HISTORIES, deadline=None, database=None, phases=[Phase.generate]),
         )
     except NoSuchExample:
         return
-    history = shortened(history, failure)
+    history, error = shortened(history, failure)
     told = "\n".join(f"    {step!r}" for step in history)
-    raise AssertionError(f"{failure(history)}\nafter the steps\n{told}")
+    error.add_note(f"after the steps\n{told}")
+    raise error
 
 
 def shortened(
     history: list[steps.Step], failure: Callable[[list[steps.Step]], BaseException | None]
-) -> list[steps.Step]:
-    """Leave out what is not needed to fail, from the end: a few dozen runs, where Hypothesis would try for minutes."""
+) -> tuple[list[steps.Step], BaseException]:
+    """Leave out what is not needed to fail, from the end: a few dozen runs, where Hypothesis would try for minutes.
+
+    A history on which the backend gives a wrong answer does not become one on which it raises, or the reverse.
+    """
+    error = failure(history)
+    assert error is not None, f"the backend failed on a history and then did not: {history!r}"
     for index in reversed(range(len(history))):
         shorter = history[:index] + history[index + 1 :]
-        if failure(shorter) is not None:
-            history = shorter
-    return history
+        other = failure(shorter)
+        if other is not None and type(other) is type(error):
+            history, error = shorter, other
+    return history, error

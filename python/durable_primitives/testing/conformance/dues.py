@@ -225,6 +225,17 @@ async def a_held_instance_keeps_its_dues_and_has_no_alarm(store: Store) -> None:
 
 
 @case
+async def an_idle_release_in_a_pause_keeps_what_is_due(store: Store) -> None:
+    """Invariant 11: an owner that is paused takes nothing and lets go; what it was to take next is still due."""
+    await store.own(0, event("a"))
+    await store.apply(1, put=Put(status="paused", data=b"", held=True), dues=(Due("run", "clear"),))
+    outcome = await store.apply(2, take=5, release="idle")
+    check("it has let go, with nothing", (outcome.released, ids(outcome.items)), (True, []))
+    await store.apply(3, put=PUT)
+    check("resumed, its work is there", [ids(claim.items) for claim in await store.claim(4, take=5)], [["a"]])
+
+
+@case
 async def a_held_instance_is_looked_at_again_for_its_recheck(store: Store) -> None:
     """Law 6: a parked instance comes back by itself: one due is served in a pause, and with it no item."""
     await store.apply(0, put=PUT, append=(event("a"),), dues=(Due("run", "set", 30), Due(RECHECK_DUE, "set", 500)))

@@ -60,6 +60,14 @@ async def no_window_without_one(store: Store) -> None:
 
 
 @case
+async def a_window_without_a_bound_holds_any_number(store: Store) -> None:
+    """Buffer: without `max_events` only time seals a batch."""
+    outcome = await add(store, 5, *"abcdefgh", batching=Batching(max_items=None, window_ms=100))
+    check("one batch", {a.segment for a in outcome.accepted}, {1})
+    check("due with its window", outcome.dues, {WINDOW_DUE: 105})
+
+
+@case
 async def a_full_batch_is_sealed_at_once(store: Store) -> None:
     """Buffer: `max_events` seals the batch with the event that fills it, and the flush is due now."""
     await add(store, 0, "a", "b")

@@ -145,8 +145,9 @@ async def a_full_instance_rejects(store: Store) -> None:
 @case
 async def a_new_instance_has_no_more_room_than_another(store: Store) -> None:
     """Law 12: the bound holds from the first append on."""
-    outcome = await store.apply(0, create=LIVE, guard=Guard(room=1), append=(event("a"), event("b")))
-    check("two do not fit where one does", outcome.verdict, "full")
+    for names in (("a", "b"), (None, None)):
+        outcome = await store.apply(0, create=LIVE, guard=Guard(room=1), append=tuple(map(event, names)))
+        check(f"two do not fit where one does: {names}", outcome.verdict, "full")
     check("nothing was made", (await store.backend.load(ONE)).record, None)
     outcome = await store.apply(0, create=LIVE, guard=Guard(room=1), append=(event("a"),))
     check("one does", outcome.verdict, "applied")
@@ -210,3 +211,6 @@ async def drop_oldest_spares_what_is_in_hand(store: Store) -> None:
     await store.enqueue(1, event("b"))
     outcome = await store.apply(2, guard=Guard(room=2), on_full="drop_oldest", append=(event("c"),))
     check("the oldest that nobody has in hand went", (outcome.cleared, ids(await store.items())), (1, ["a", "c"]))
+    await store.apply(3, take=1)
+    outcome = await store.apply(4, guard=Guard(room=2), on_full="drop_oldest", append=(event("d"),))
+    check("all in hand, none went", (outcome.cleared, ids(await store.items())), (0, ["a", "c", "d"]))

@@ -70,6 +70,7 @@ async def an_abandoned_lease_is_a_due_time(store: Store) -> None:
 async def a_lost_lease_commits_nothing(store: Store) -> None:
     """Law 4, invariant 2: a commit under a stale token is refused, every word of it."""
     late = await store.own(0, event("a"), take=1)
+    check("in its hands", ids(late.items), ["a"])
     await store.claim_one(LEASE_MS, take=1, owner="other")
     before = await store.picture()
     outcome = await store.apply(
@@ -148,7 +149,7 @@ async def a_lost_lease_is_not_renewed(store: Store) -> None:
 async def a_take_over_names_the_suspects(store: Store) -> None:
     """Law 8: what the last owner had in hand when it vanished, and only that."""
     claim = await store.own(0, event("a"), event("b"), event("c"), event("d"), take=3)
-    check("the first owner has none", claim.suspects, ())
+    check("the first owner has none", (claim.suspects, ids(claim.items)), ((), ["a", "b", "c"]))
     await store.apply(1, remove=(removed(claim.items[0]),), give_back=(3,))
     over = await store.claim_one(LEASE_MS, take=1, owner="other")
     check("still in hand at the end", over.suspects, (2,))
@@ -173,8 +174,9 @@ async def deliveries_count_claims_without_an_outcome(store: Store) -> None:
 @case
 async def a_marked_item_stays_in_hand(store: Store) -> None:
     """Law 8: a delivery is counted before the item starts, so that a process it kills has counted it."""
-    (item, _) = (await store.own(0, event("a", "L"), event("b"), take=2)).items
-    await store.apply(1, mark=(replace(item, delivery=item.delivery + 1),))
+    items = (await store.own(0, event("a", "L"), event("b"), take=2)).items
+    check("both in hand", ids(items), ["a", "b"])
+    await store.apply(1, mark=(replace(items[0], delivery=items[0].delivery + 1),))
     check("counted", [item.delivery for item in await store.items()], [1, 0])
     check("still in hand", (await store.record()).taken, (1, 2))
     over = await store.claim_one(LEASE_MS, take=1, owner="other")

@@ -78,6 +78,15 @@ async def a_new_life_starts_clean(store: Store) -> None:
 
 
 @case
+async def a_new_life_does_not_end_with_its_tombstone(store: Store) -> None:
+    """Law 5, law 6: how long the tombstone was to stay says nothing about who lives after it."""
+    await store.apply(0, put=PUT)
+    await store.apply(1, erase=True)
+    await store.apply(2, create=Create(status="live", linger_ms=2 * TOMBSTONE_MS))
+    check("when it may go", (await store.record()).purge_at, 2 + 2 * TOMBSTONE_MS)
+
+
+@case
 async def a_put_starts_a_new_life_too(store: Store) -> None:
     """Law 5: a start after a termination is one commit."""
     await store.apply(0, put=PUT)
@@ -133,6 +142,8 @@ async def a_tombstone_is_erased_no_further(store: Store) -> None:
     await store.apply(1, erase=True)
     outcome = await store.apply(2, erase=True)
     check("it is absent", (outcome.verdict, (await store.record()).generation), ("conflict", 2))
+    outcome = await store.apply(3, erase=True, create=LIVE)
+    check("a restart finds nothing to end", (outcome.created, outcome.generation), (True, 2))
 
 
 @case

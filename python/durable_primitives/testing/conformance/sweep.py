@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from durable_primitives.kernel.record import TOMBSTONE_MS
+from durable_primitives.kernel.record import NEVER, TOMBSTONE_MS
 from durable_primitives.kernel.transition import Clear, Create, Due, Guard, Put
 from durable_primitives.testing.conformance._case import case
 from durable_primitives.testing.conformance._store import (
@@ -70,6 +70,7 @@ async def a_record_with_work_does_not_go(store: Store) -> None:
     """Law 6: items, dues, a lease or a pause each keep it; its time starts again when all are gone."""
     rows: dict[str, Parts] = {
         "items": {"append": (event("a"),)},
+        "items that wait for their batch": {"append": (event("a", due=NEVER),)},
         "a due": {"dues": (Due("run", "set", 10**6),)},
         "a pause": {"put": Put(status="paused", data=b"", held=True, linger_ms=100)},
     }
@@ -80,9 +81,10 @@ async def a_record_with_work_does_not_go(store: Store) -> None:
         check(f"{row}: no time is set", (await fresh.record()).purge_at, None)
         check(f"{row}: it stays", await fresh.backend.sweep(10**6, ALL), 0)
     await store.apply(0, create=LINGERING)
-    claim = await store.own(1, event("a"), take=1)
-    await store.apply(2, remove=(removed(claim.items[0]),), dues=(Due("run", "clear"),))
-    check("a lease: no time is set", (await store.record()).purge_at, None)
+    await store.own(1)
+    await store.apply(2, dues=(Due("run", "clear"),))
+    record = await store.record()
+    check("nothing but a lease: no time is set", (record.dues, record.purge_at), ({}, None))
     await store.apply(9, release="yes")
     check("released: from now on", (await store.record()).purge_at, 109)
 
@@ -125,6 +127,19 @@ async def a_sweep_keeps_to_its_budget(store: Store) -> None:
     check("none", await store.backend.sweep(50, 0), 0)
     steps = [await store.backend.sweep(50, 3) for _ in range(4)]
     check("three at a time", steps, [3, 3, 1, 0])
+
+
+@case
+async def a_sweep_has_one_budget_for_everything(store: Store) -> None:
+    """Law 12: for receipts, letters and records of all instances together."""
+    for instance in ("queue:orders:1", "queue:orders:2", "queue:orders:3"):
+        await store.apply(0, instance, create=LINGERING)
+        claim = await store.own(0, event("a"), event("b"), take=2, instance=instance)
+        done, dead = claim.items
+        over = (removed(done, expires_at=50),), (buried(dead, expires_at=50),)
+        await store.apply(1, instance, remove=over[0], bury=over[1], dues=(Due("run", "clear"),), release="yes")
+    steps = [await store.backend.sweep(1_000, 2) for _ in range(7)]
+    check("two receipts, a letter and a record of each", steps, [2, 2, 2, 2, 2, 2, 0])
 
 
 @case
