@@ -12,15 +12,16 @@ import pytest
 from durable_primitives import Running, create_durable_primitives
 from durable_primitives.backends.memory import MemoryBackend
 from durable_primitives.spi import Backend
+from tests.acceptance.stores import SERVER, url
 
 Store = str | Backend
 Open = Callable[..., AbstractAsyncContextManager[Running]]
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["server"] if SERVER else ["memory", "sqlite"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     """What an application is opened on; opened again, it holds what it held."""
-    return MemoryBackend() if request.param == "memory" else f"sqlite:///{tmp_path}/app.db"
+    return MemoryBackend() if request.param == "memory" else url(tmp_path)
 
 
 @pytest.fixture

@@ -21,13 +21,10 @@ import msgspec
 
 from durable_primitives import PrimitivesClient, Running, StorageError, create_durable_primitives
 from tests.acceptance.crash_app import GATHERED, JOBS, KEYS, SHORT_LEASE, Balance, Event, Trace, definitions
+from tests.acceptance.stores import url
 
 EVENTS_PER_KEY = 5
 ADDS_PER_BUFFER = 5
-
-
-def url(folder: Path) -> str:
-    return f"sqlite:///{folder}/app.db"
 
 
 def say(line: str) -> None:

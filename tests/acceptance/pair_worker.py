@@ -26,17 +26,14 @@ from durable_primitives import (
     WorkerOptions,
     create_durable_primitives,
 )
-from durable_primitives.backends.sqlite import backend as sqlite_backend
+from durable_primitives.spi import open_backend
+from tests.acceptance.stores import url
 
 NEVER_SECONDS = 3600.0
 
 
 def say(line: str) -> None:
     os.write(1, f"{line}\n".encode())
-
-
-def url(folder: Path) -> str:
-    return f"sqlite:///{folder}/app.db"
 
 
 async def appears(path: Path) -> None:
@@ -103,7 +100,8 @@ def main() -> None:
     folder, name = Path(sys.argv[1]), sys.argv[2]
     given = dict(argument.split("=") for argument in sys.argv[3:])
     # Nobody looks by itself: a wake-up that is lost is lost for good, and a test that waits for it fails.
-    sqlite_backend._RECHECK_SECONDS = NEVER_SECONDS
+    store = open_backend(url(folder))
+    vars(sys.modules[type(store).__module__])["RECHECK_SECONDS"] = NEVER_SECONDS
     lease_ms = int(given.get("lease_ms", 30_000))
     options = WorkerOptions(
         max_instances=int(given.get("max_instances", 100)),
@@ -112,7 +110,7 @@ def main() -> None:
         grace=f"{given.get('grace_s', '20')}s",
         longest_wait=timedelta(seconds=NEVER_SECONDS),
     )
-    application(folder, name).run(url(folder), options=options)
+    application(folder, name).run(store, options=options)
     say("left")
 
 

@@ -12,12 +12,9 @@ from durable_primitives.errors import DefinitionError
 from durable_primitives.supervisor import NO_START
 from tests.acceptance.child import Child
 from tests.acceptance.family import application
+from tests.acceptance.stores import url
 
 MODULE = "tests.acceptance.family"
-
-
-def url(folder: Path) -> str:
-    return f"sqlite:///{folder}/app.db"
 
 
 async def workers(parent: Child, count: int) -> set[int]:
@@ -56,8 +53,7 @@ async def test_workers_whose_parent_is_killed_leave(tmp_path: Path) -> None:
 
 
 async def test_a_store_that_cannot_be_opened_ends_them_all(tmp_path: Path) -> None:
-    (tmp_path / "app.db").write_text("this is no database, and long enough to show it" * 10)
-    async with Child(MODULE, url(tmp_path), 2) as parent:
+    async with Child(MODULE, f"sqlite:///{tmp_path}/no-such-folder/app.db", 2) as parent:
         assert await parent.ended() == NO_START
 
 

@@ -17,7 +17,8 @@ import pytest
 
 from durable_primitives import Enqueue, PrimitivesClient
 from tests.acceptance.child import PATIENCE_SECONDS, Child
-from tests.acceptance.pair_worker import application, url
+from tests.acceptance.pair_worker import application
+from tests.acceptance.stores import url
 
 MODULE = "tests.acceptance.pair_worker"
 WELL_BEFORE_THE_LEASE_ENDS = 10.0

@@ -25,7 +25,7 @@ def append(id: str, queue: int) -> Transition:
 
 async def sleep(store: SQLiteBackend, name: str) -> None:
     """Say when an alarm has come nearer.  Nobody looks once a second here: only the bell can wake it."""
-    backend._RECHECK_SECONDS = 3600.0
+    backend.RECHECK_SECONDS = 3600.0
     await store.wait(0)
     await store.next_due()
     print("asleep", flush=True)

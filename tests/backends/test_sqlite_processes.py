@@ -90,7 +90,7 @@ def names(folder: Path) -> list[str]:
 async def test_lost_wake_up_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Where no bell can ring, whoever sleeps looks again."""
     monkeypatch.setattr(Doorbell, "listen", lambda self, on_ring: False)
-    monkeypatch.setattr(backend_module, "_RECHECK_SECONDS", 0.01)
+    monkeypatch.setattr(backend_module, "RECHECK_SECONDS", 0.01)
     path = tmp_path / "app.db"
     async with opened(path) as sleeper, opened(path) as other:
         await sleeper.wait(0)

@@ -21,7 +21,7 @@ from durable_primitives.kernel.record import DeadLetter, Item, Record, Snapshot,
 from durable_primitives.kernel.transition import ClaimRequest, LeaseRef, Renewal, Transition
 from durable_primitives.spi.backend import Capabilities, Reply
 
-_RECHECK_SECONDS = 1.0
+RECHECK_SECONDS = 1.0
 """How long a lost wake-up can be missed."""
 
 
@@ -197,7 +197,7 @@ class SQLiteBackend:
         until = self._loop.time() + seconds
         while (left := until - self._loop.time()) > 0:
             try:
-                async with asyncio.timeout(min(left, _RECHECK_SECONDS)):
+                async with asyncio.timeout(min(left, RECHECK_SECONDS)):
                     await self._nearer.wait()
             except TimeoutError:
                 if await self._came_nearer():
