@@ -12,15 +12,17 @@ from durable_primitives.kernel.transition import FLUSH_DUE, WINDOW_DUE
 from durable_primitives.spi import Backend, Capabilities
 
 from . import broken_backends as backends
-from . import broken_stores as stores
-from .broken_stores import at, over
+from . import broken_commits as commits
+from . import broken_lives as lives
+from . import doors
+from .doors import at, over
 
 Broken = Callable[[], Backend]
 
 
 def forget(*parts: str) -> Broken:
     """Parts of a transition have no effect."""
-    return at("transition", lambda t: stores.without(t, *parts))
+    return at("transition", lambda t: doors.without(t, *parts))
 
 
 def unguarded(guard: str) -> Broken:
@@ -34,7 +36,7 @@ def each(part: str, **changes: Any) -> Broken:
 
 def one(part: str, **changes: Any) -> Broken:
     """A part goes in changed."""
-    return at("transition", lambda t: t if getattr(t, part) is None else stores.with_part(t, part, **changes))
+    return at("transition", lambda t: t if getattr(t, part) is None else doors.with_part(t, part, **changes))
 
 
 def ask(**changes: Any) -> Broken:
@@ -58,22 +60,22 @@ def after(when: Callable[[Any], object], **changes: Any) -> Broken:
             for name, value in changes.items():
                 setattr(record, name, value(t, record) if callable(value) else value)
 
-    return stores.keeps(spoil)
+    return doors.keeps(spoil)
 
 
 def lingers(when: Callable[[Any], object]) -> Broken:
     """The time of a record runs although something keeps it."""
-    return stores.keeps(lambda t, record: when(record) and setattr(record, "purge_at", t.at + 100))
+    return doors.keeps(lambda t, record: when(record) and setattr(record, "purge_at", t.at + 100))
 
 
 def unarmed(when: Callable[[Any], object]) -> Broken:
     """The due of the items is lost after some transitions."""
-    return stores.keeps(lambda t, record: when(t) and record.dues.pop("items", None))
+    return doors.keeps(lambda t, record: when(t) and record.dues.pop("items", None))
 
 
 def due(name: str, when: Callable[[Any, Any], object], ms: Callable[[Any], int]) -> Broken:
     """A named due ends up wrong after some transitions."""
-    return stores.keeps(lambda t, record: when(t, record) and record.dues.update({name: ms(t)}))
+    return doors.keeps(lambda t, record: when(t, record) and record.dues.update({name: ms(t)}))
 
 
 method, shows, opens = backends.method, backends.shows, backends.every_row
@@ -82,14 +84,14 @@ ATOMICITY = {
     "forgets the due times": forget("dues"),
     "forgets the items": forget("append"),
     "forgets to remember": forget("remember"),
-    "applies half of a refused transition": over(stores.AppliesHalfOfARefusal),
-    "makes the instance before it checks": over(stores.MakesTheInstanceFirst),
-    "stops at the first refusal": over(stores.StopsAtARefusal),
-    "applies the last transition first": over(stores.AppliesTheLastFirst),
-    "claims before it commits": over(stores.ClaimsFirst),
+    "applies half of a refused transition": over(commits.AppliesHalfOfARefusal),
+    "makes the instance before it checks": over(commits.MakesTheInstanceFirst),
+    "stops at the first refusal": over(commits.StopsAtARefusal),
+    "applies the last transition first": over(commits.AppliesTheLastFirst),
+    "claims before it commits": over(commits.ClaimsFirst),
     "refuses an empty commit": method(commit_now=backends.refuse_empty),
     "mixes up commits in flight": backends.MixesUpCommitsInFlight,
-    "hands out its own records": over(stores.HandsOutItsOwn),
+    "hands out its own records": over(commits.HandsOutItsOwn),
     "hides that it is immediate": method(capabilities=Capabilities(durable=True, multi_process=True)),
 }
 
@@ -99,18 +101,18 @@ GUARDS = {
         for guard in ("exists", "version", "generation", "segment", "token")
     },
     "ignores the guard on room": unguarded("room"),
-    "calls a lost lease a conflict": at("outcome", stores.conflict_for_fenced),
-    "creates what does not exist": at("transition", lambda t: t if t.create else replace(t, create=stores.LIVE)),
-    "creates what exists": over(stores.CreateOverwrites),
+    "calls a lost lease a conflict": at("outcome", doors.conflict_for_fenced),
+    "creates what does not exist": at("transition", lambda t: t if t.create else replace(t, create=doors.LIVE)),
+    "creates what exists": over(commits.CreateOverwrites),
     "raises the version with every change": after(lambda t: t.append, version=lambda t, record: record.version + 1),
-    "rejects only what exists": over(stores.RoomForTheFirst),
-    "counts duplicates as new": over(stores.CountsDuplicatesAsNew),
+    "rejects only what exists": over(commits.RoomForTheFirst),
+    "counts duplicates as new": over(commits.CountsDuplicatesAsNew),
     "drops nothing": forget("on_full"),
-    "rejects in a new instance what it should drop": over(stores.RejectsInANewInstance),
-    "drops the newest": over(stores.DropsTheNewest),
-    "rejects what it cannot drop": over(stores.RejectsWhatItCannotDrop),
-    "counts events without an id once": over(stores.CountsEventsWithoutAnIdOnce),
-    "drops what is in hand": over(stores.DropsWhatIsInHand),
+    "rejects in a new instance what it should drop": over(commits.RejectsInANewInstance),
+    "drops the newest": over(commits.DropsTheNewest),
+    "rejects what it cannot drop": over(commits.RejectsWhatItCannotDrop),
+    "counts events without an id once": over(commits.CountsEventsWithoutAnIdOnce),
+    "drops what is in hand": over(commits.DropsWhatIsInHand),
 }
 
 ORDERING = {
@@ -118,13 +120,13 @@ ORDERING = {
     "knows no delay": each("append", due=0),
     "knows no lane": each("append", lane=None),
     "knows one lane only": each("append", lane="same"),
-    "lets an event pass its lane": over(stores.NoClampInALane),
+    "lets an event pass its lane": over(commits.NoClampInALane),
     "lets a delayed event be passed": each("append", blocks=False),
     "lets an event in backoff be passed": each("reschedule", blocks=False),
     "holds a lane that was told to go on": each("reschedule", blocks=True),
-    "serves what waited last": at("outcome", stores.by_sequence),
+    "serves what waited last": at("outcome", doors.by_sequence),
     "gives one more than asked for": at("transition", lambda t: replace(t, take=t.take + 1) if t.take else t),
-    "gives one of a lane at a time": over(stores.OneOfALaneAtATime),
+    "gives one of a lane at a time": over(commits.OneOfALaneAtATime),
     "forgets what is in hand": after(lambda t: t.take, taken=()),
     "forgets what is given back": forget("give_back"),
     "forgets why an attempt failed": each("reschedule", error=None),
@@ -133,21 +135,21 @@ ORDERING = {
 }
 
 IDEMPOTENCY = {
-    "tells duplicates of their own place": at("outcome", stores.last_position),
+    "tells duplicates of their own place": at("outcome", doors.last_position),
     "looks up nothing": each("append", fresh=True),
-    "looks up before the commit": over(stores.LooksUpBeforeTheCommit),
+    "looks up before the commit": over(commits.LooksUpBeforeTheCommit),
     "looks up before its turn": backends.LooksUpTooEarly,
-    "forgets ids in backoff": stores.forgets_ids(lambda t, receipt: bool(t.reschedule)),
-    "forgets ids that have ended": stores.forgets_ids(lambda t, receipt: receipt.settlement is not None),
-    "forgets fresh ids": stores.forgets_ids(lambda t, receipt: any(new.fresh for new in t.append)),
+    "forgets ids in backoff": commits.forgets_ids(lambda t, receipt: bool(t.reschedule)),
+    "forgets ids that have ended": commits.forgets_ids(lambda t, receipt: receipt.settlement is not None),
+    "forgets fresh ids": commits.forgets_ids(lambda t, receipt: any(new.fresh for new in t.append)),
     "remembers for ever": each("remove", expires_at=NEVER),
-    "moves a timer for a duplicate": over(stores.DuesForDuplicates),
+    "moves a timer for a duplicate": over(commits.DuesForDuplicates),
     "remembers nothing without an item": forget("remember"),
-    "takes no id for an id": at("transition", stores.with_ids),
-    "shares ids between instances": over(stores.IdsOfAllInstances),
-    "loses track of what waits": over(stores.ReceiptsStayBehind),
+    "takes no id for an id": at("transition", doors.with_ids),
+    "shares ids between instances": over(commits.IdsOfAllInstances),
+    "loses track of what waits": over(commits.ReceiptsStayBehind),
     "does not tell of cancellations": tell(cancels=()),
-    "cancels what it remembers": over(stores.CancelsWhatItRemembers),
+    "cancels what it remembers": over(commits.CancelsWhatItRemembers),
     "asks twice": at("outcome", lambda outcome: replace(outcome, cancels=outcome.cancels * 2)),
     "calls the dead done": one("retire", settlement="done"),
 }
@@ -155,11 +157,11 @@ IDEMPOTENCY = {
 DUES = {
     "knows no word but `set`": each("dues", how="set"),
     "changes dues in the wrong order": at("transition", lambda t: replace(t, dues=t.dues[::-1])),
-    "brings alarms nearer only": over(stores.AlarmsOnlyComeNearer),
-    "tells of the latest alarm": over(stores.LatestAlarm),
+    "brings alarms nearer only": over(lives.AlarmsOnlyComeNearer),
+    "tells of the latest alarm": over(lives.LatestAlarm),
     "claims a millisecond early": at("request", lambda request: replace(request, at=request.at + 1)),
-    "claims by name": over(stores.ClaimsByName),
-    "uses up the dues with a claim": over(stores.ClaimsUseUpTheDues),
+    "claims by name": over(lives.ClaimsByName),
+    "uses up the dues with a claim": over(lives.ClaimsUseUpTheDues),
     "arms nothing": unarmed(lambda t: t.append),
     "arms for the last item": due("items", lambda t, record: t.append, lambda t: max(t.at, t.append[-1].due)),
     "arms nothing after a retry": unarmed(lambda t: t.reschedule or t.release == "yes"),
@@ -167,37 +169,37 @@ DUES = {
     "retries at once": each("reschedule", due=0),
     "releases what is not idle": at("transition", lambda t: replace(t, release="yes" if t.release == "idle" else "no")),
     "keeps what is held out of sight": after(lambda t: t.put and t.put.held, dues=lambda t, record: {}),
-    "strands an abandoned lease": over(stores.AlarmsWithoutLeases),
-    "forgets in a pause what is ready": stores.keeps(
+    "strands an abandoned lease": over(lives.AlarmsWithoutLeases),
+    "forgets in a pause what is ready": doors.keeps(
         lambda t, record: t.release == "idle" and record.held and record.dues.pop("items", None)
     ),
     "rechecks nothing": each("dues", name="run"),
-    "clears the dues of namesakes": over(stores.ClearsTheDuesOfNamesakes),
+    "clears the dues of namesakes": over(lives.ClearsTheDuesOfNamesakes),
 }
 
 LEASES = {
-    "lets anybody in": over(stores.LeasesKeepNobodyOut),
+    "lets anybody in": over(lives.LeasesKeepNobodyOut),
     "mixes up commits in flight": backends.MixesUpCommitsInFlight,
     "starts tokens anew": after(lambda t: t.erase, token=0),
-    "strands an abandoned lease": over(stores.AlarmsWithoutLeases),
+    "strands an abandoned lease": over(lives.AlarmsWithoutLeases),
     "knows no fence": unguarded("token"),
     "never releases": forget("release"),
-    "fences by the clock": over(stores.FencesByTheClock),
+    "fences by the clock": over(lives.FencesByTheClock),
     "renews nothing": method(renew=backends.renew_nothing),
-    "renews whatever it is asked": over(stores.RenewsWhateverItIsAsked),
+    "renews whatever it is asked": over(lives.RenewsWhateverItIsAsked),
     "names no suspects": claim(suspects=()),
     "forgets progress": forget("progress"),
     "marks nothing": forget("mark"),
     "claims no items": ask(take=0),
     "claims old records": at("claim", lambda claim: replace(claim, record=replace(claim.record, data=b""))),
     "claims everything": ask(limit=1_000),
-    "starts what is held": over(stores.StartsWhatIsHeld),
-    "forgets cancellations with their owner": over(stores.ForgetsCancelRequests),
+    "starts what is held": over(lives.StartsWhatIsHeld),
+    "forgets cancellations with their owner": over(lives.ForgetsCancelRequests),
     "takes the lease from an owner": after(lambda t: t.append, owner=None),
 }
 
 GENERATIONS = {
-    "has a bound of its own": at("transition", stores.bounded),
+    "has a bound of its own": at("transition", doors.bounded),
     "opens no window": one("batching", window_ms=None),
     "always opens a window": one("batching", window_ms=100),
     "knows no full batch": one("batching", max_items=None),
@@ -205,30 +207,30 @@ GENERATIONS = {
     "knows no guard on the batch": unguarded("segment"),
     "adds to a sealed batch": after(lambda t: True, segment=1),
     "hastens a retry": due(FLUSH_DUE, lambda t, r: FLUSH_DUE in r.dues and (t.batching or t.seal), lambda t: t.at),
-    "has one due for both": stores.keeps(lambda t, record: WINDOW_DUE in record.dues and record.dues.pop(FLUSH_DUE, 0)),
+    "has one due for both": doors.keeps(lambda t, record: WINDOW_DUE in record.dues and record.dues.pop(FLUSH_DUE, 0)),
     "looks up nothing": each("append", fresh=True),
-    "seals for a duplicate": over(stores.SealsForADuplicate),
+    "seals for a duplicate": over(commits.SealsForADuplicate),
     "retires the first batch only": one("retire", segment=1),
     "forgets retired ids at once": one("retire", expires_at=0),
     "clears sealed batches": one("clear", segment=0),
     "leaves a window open": due(WINDOW_DUE, lambda t, record: t.clear and not t.dues, lambda t: t.at),
-    "clears what is in hand": over(stores.ClearsWhatIsInHand),
+    "clears what is in hand": over(commits.ClearsWhatIsInHand),
     "gives single events": each("append", due=0),
 }
 
 LIFETIMES = {
     "erases nothing": forget("erase"),
-    "keeps letters of the dead": over(stores.KeepsLettersOfTheDead),
-    "keeps ids of the dead": over(stores.KeepsIdsOfTheDead),
-    "ends with its tombstone": over(stores.EndsWithItsTombstone),
-    "ends a tombstone": over(stores.EndsATombstone),
-    "lets the dead be written": over(stores.LetsTheDeadBeWritten),
+    "keeps letters of the dead": over(lives.KeepsLettersOfTheDead),
+    "keeps ids of the dead": over(lives.KeepsIdsOfTheDead),
+    "ends with its tombstone": over(lives.EndsWithItsTombstone),
+    "ends a tombstone": over(lives.EndsATombstone),
+    "lets the dead be written": over(lives.LetsTheDeadBeWritten),
     "stays in its generation": after(lambda t: t.erase, generation=1),
     "starts versions anew": after(lambda t: t.erase, version=0),
     "starts sequences anew": after(lambda t: t.erase, sequence=0),
     "creates unseen": tell(created=False),
     "erases what it has just created": at("transition", lambda t: replace(t, create=None) if t.erase else t),
-    "erases the erased": over(stores.ErasesTheErased),
+    "erases the erased": over(lives.ErasesTheErased),
     "keeps a tombstone for a moment": after(lambda t: t.erase, purge_at=lambda t, record: t.at + 1),
 }
 
@@ -239,12 +241,12 @@ LETTERS = {
     "lists every page from the start": method(letters=backends.first_letters),
     "redrives nothing": forget("redrive"),
     "arms no redrive": unarmed(lambda t: t.redrive),
-    "forgets redriven ids": stores.forgets_ids(lambda t, receipt: bool(t.redrive)),
-    "redrives again and again": over(stores.RedrivesAgainAndAgain),
+    "forgets redriven ids": commits.forgets_ids(lambda t, receipt: bool(t.redrive)),
+    "redrives again and again": over(lives.RedrivesAgainAndAgain),
     "discards nothing": forget("discard"),
     "counts no redrives": at("outcome", lambda outcome: replace(outcome, cleared=0)),
     "counts the dead for the finished": after(lambda t: t.bury or t.remove, finished=lambda t, r: len(t.bury)),
-    "forgets discarded ids": stores.forgets_ids(lambda t, receipt: bool(t.discard)),
+    "forgets discarded ids": commits.forgets_ids(lambda t, receipt: bool(t.discard)),
     "calls the dead finished": after(lambda t: t.bury, finished=lambda t, record: record.finished + 1),
 }
 
@@ -255,23 +257,23 @@ SCAN = {
     "scans past tombstones": method(scan=backends.scan_the_living),
     "loses bytes": one("put", data=b""),
     "lists every page from the start": method(items=backends.first_items),
-    "uses up the alarm it tells of": over(stores.NextDueUsesUp),
+    "uses up the alarm it tells of": over(lives.NextDueUsesUp),
 }
 
 SWEEP = {
     "sweeps nothing": shows(sweep=0),
-    "sweeps the living": over(stores.SweepsTheLiving),
-    "sweeps everything at once": over(stores.SweepsAllAtOnce),
-    "sweeps so much of each": over(stores.SweepsSoMuchOfEach),
-    "sweeps no letters": over(stores.SweepsNoLetters),
-    "sweeps letters with their instance": over(stores.SweepsLettersEarly),
+    "sweeps the living": over(lives.SweepsTheLiving),
+    "sweeps everything at once": over(lives.SweepsAllAtOnce),
+    "sweeps so much of each": over(lives.SweepsSoMuchOfEach),
+    "sweeps no letters": over(lives.SweepsNoLetters),
+    "sweeps letters with their instance": over(lives.SweepsLettersEarly),
     "lingers for ever": after(lambda t: True, purge_at=None),
     "lingers from the start": after(lambda t: True, purge_at=lambda t, record: 100),
     "lingers anew with every look": after(lambda t: t.cancel, purge_at=lambda t, record: t.at + 100),
     "lingers under a lease": lingers(lambda record: record.owner is not None),
     "lingers with an open batch": lingers(lambda record: record.count > 0 and not record.dues),
-    "lingers as first said": over(stores.FirstRetentionCounts),
-    "remembers swept ids": over(stores.SweptIdsLiveOn),
+    "lingers as first said": over(lives.FirstRetentionCounts),
+    "remembers swept ids": over(lives.SweptIdsLiveOn),
 }
 
 RECOVERY = {
@@ -308,7 +310,7 @@ NAMESPACES = {
 # A few that show only after some steps, in one kind of instance or in the other.
 MODEL = {
     "knows no rank": each("append", rank=0),
-    "redrives again and again": over(stores.RedrivesAgainAndAgain),
+    "redrives again and again": over(lives.RedrivesAgainAndAgain),
     "loses leases": opens(lambda rows: setattr(rows.record, "owner", None)),
     "seals nothing": forget("seal"),
     "retires the first batch only": one("retire", segment=1),

@@ -14,8 +14,8 @@ from durable_primitives.testing import conformance
 from durable_primitives.testing.conformance import _histories
 
 from .broken_backends import Refusal, method, refuse
-from .broken_stores import Doors, over
 from .defects import DEFECTS, Broken
+from .doors import Doors, over
 from .hurried_loop import HurriedLoop
 from .reference_backend import ReferenceBackend
 
