@@ -14,5 +14,6 @@ pub mod memory_store;
 pub mod ready_queue;
 pub mod seen_set;
 mod seq_hasher;
+pub mod transition;
 
 pub use invalid_argument::InvalidArgument;

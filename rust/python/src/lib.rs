@@ -6,6 +6,7 @@
 mod alarm_heap;
 mod backoff;
 mod hash_ring;
+mod kernel;
 mod memory_store;
 mod ready_queue;
 mod seen_set;
