@@ -269,7 +269,7 @@ async def test_durability_is_what_sqlite_is_told(durability: str, level: int, tm
         thread = backend._writer
         assert thread is not None
 
-        assert await thread.run(lambda w: w._connected().execute("PRAGMA synchronous").fetchone()) == (level,)
+        assert await thread.run(lambda w: w.pragma("synchronous")) == level
 
 
 async def test_commit_now_is_not_for_a_disk(tmp_path: Path):

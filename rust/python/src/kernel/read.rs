@@ -109,7 +109,6 @@ pub(crate) fn request(request: Any<'_, '_>) -> PyResult<ClaimRequest> {
     })
 }
 
-#[expect(dead_code, reason = "the SQLite writer, next commit")]
 pub(crate) fn transitions(transitions: Any<'_, '_>) -> PyResult<Vec<Transition>> {
     let each = transitions.try_iter()?;
     each.map(|one| transition(&one?)).collect()
