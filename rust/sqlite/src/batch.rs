@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use durable_core::transition::model::ClaimRequest;
+use durable_core::transition::model::{ClaimRequest, Transition};
 
 use crate::error::Error;
 use crate::record_cache::{RecordCache, Stored};
@@ -33,6 +33,17 @@ impl<'t> Batch<'t> {
             instances: Vec::new(),
             index: HashMap::new(),
         })
+    }
+
+    /// Reads what a transition will ask for.
+    pub(crate) fn load_for(&mut self, t: &Transition) -> Result<(), Error> {
+        let known_to_callers = t.append.iter().filter(|new| !new.fresh);
+        let appended = known_to_callers.filter_map(|new| new.id.as_ref());
+        let instance = self.instance(&t.instance)?;
+        appended
+            .chain(&t.remember)
+            .chain(&t.cancel)
+            .try_for_each(|id| instance.ask(id))
     }
 
     /// An instance, there or not.
@@ -96,8 +107,10 @@ impl<'t> Batch<'t> {
             .collect())
     }
 
-    /// Writes the records that were changed; whether an alarm came nearer.
+    /// Writes everything; whether an alarm came nearer.
     pub(crate) fn store(&mut self) -> Result<bool, Error> {
+        self.transaction.write_items()?;
+        self.transaction.write_receipts()?;
         let mut nearer = false;
         for working in &mut self.instances {
             nearer |= working.store()?;

@@ -11,10 +11,14 @@ use crate::error::Error;
 use crate::sql::Sql;
 use crate::statement::{OwnedValue, Row, Statement, Value, last_error};
 
+/// The largest INSERT has 2^(SIZES - 1) rows.
+const SIZES: usize = 7;
+
 /// A connection to a database that exists.  Each statement is prepared when it is first used.
 pub(crate) struct Connection {
     api: &'static Api,
     raw: NonNull<RawConnection>,
+    /// By name and, for an INSERT, by the number of rows: the power of two.
     statements: RefCell<Vec<Option<Statement>>>,
 }
 
@@ -41,7 +45,7 @@ impl Connection {
         let connection = Self {
             api,
             raw,
-            statements: RefCell::new((0..Sql::COUNT).map(|_| None).collect()),
+            statements: RefCell::new((0..Sql::COUNT * SIZES).map(|_| None).collect()),
         };
         if code != OK {
             // SAFETY: a connection that failed to open still says why.
@@ -57,7 +61,7 @@ impl Connection {
 
     /// Runs a statement that changes rows; how many it changed.
     pub(crate) fn change(&self, sql: Sql, parameters: &[Value<'_>]) -> Result<usize, Error> {
-        self.each(sql, parameters, |_| Ok(()))?;
+        self.each(sql, 0, parameters, |_| Ok(()))?;
         // SAFETY: the connection is open.
         let changes = unsafe { (self.api.changes)(self.raw.as_ptr()) };
         Ok(usize::try_from(changes).unwrap_or(0))
@@ -71,7 +75,7 @@ impl Connection {
         mut read: impl FnMut(&Row<'_>) -> Result<T, Error>,
     ) -> Result<Vec<T>, Error> {
         let mut found = Vec::new();
-        self.each(sql, parameters, |row| {
+        self.each(sql, 0, parameters, |row| {
             found.push(read(row)?);
             Ok(())
         })?;
@@ -86,24 +90,50 @@ impl Connection {
         mut read: impl FnMut(&Row<'_>) -> Result<T, Error>,
     ) -> Result<Option<T>, Error> {
         let mut found = None;
-        self.each(sql, parameters, |row| {
+        self.each(sql, 0, parameters, |row| {
             found = Some(read(row)?);
             Ok(())
         })?;
         Ok(found)
     }
 
+    /// Runs an INSERT for many rows in few steps: in chunks that are powers of two, so that there
+    /// are few texts, all of which stay prepared.
+    pub(crate) fn insert<'a, T>(
+        &self,
+        sql: Sql,
+        rows: &'a [T],
+        write: impl Fn(&'a T, &mut Vec<Value<'a>>),
+    ) -> Result<(), Error> {
+        let mut left = rows;
+        let mut values = Vec::new();
+        for size in (0..SIZES).rev() {
+            while left.len() >= 1 << size {
+                let (chunk, rest) = left.split_at(1 << size);
+                values.clear();
+                for row in chunk {
+                    write(row, &mut values);
+                }
+                self.each(sql, size, &values, |_| Ok(()))?;
+                left = rest;
+            }
+        }
+        Ok(())
+    }
+
     fn each(
         &self,
         sql: Sql,
+        size: usize,
         parameters: &[Value<'_>],
         each: impl FnMut(&Row<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let mut statements = self.statements.borrow_mut();
-        let kept = &mut statements[sql as usize];
+        let kept = &mut statements[sql as usize * SIZES + size];
         let statement = match kept {
             Some(statement) => statement,
-            None => kept.insert(self.prepare(sql.text())?),
+            None if size == 0 => kept.insert(self.prepare(sql.text())?),
+            None => kept.insert(self.prepare(&sql.repeated(1 << size))?),
         };
         statement.run(parameters, each)
     }

@@ -16,6 +16,7 @@ mod api;
 mod batch;
 mod connection;
 mod error;
+mod pending;
 mod record_cache;
 mod rows;
 mod shelf;

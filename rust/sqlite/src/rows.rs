@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use durable_core::transition::model::{
-    DeadLetter, Held, Item, NewItem, Receipt, Record, Settlement,
-};
+use durable_core::transition::model::{DeadLetter, Held, Item, Receipt, Record, Settlement};
 
 use crate::error::Error;
 use crate::record_cache::Stored;
@@ -147,16 +145,6 @@ pub(crate) fn held_of(row: &Row<'_>) -> Result<Held, Error> {
         lane: row.optional_text(4)?.map(Arc::from),
         at: row.int(3),
     })
-}
-
-/// Whether an item waits for nothing and belongs to no lane and no batch: a plain event of a queue.
-pub(crate) fn is_ready(new: &NewItem, rank: i64, segment: i64) -> bool {
-    new.lane.is_none() && new.blocks && is_plain(new, rank, segment)
-}
-
-/// Whether a receipt's place is the usual one.
-pub(crate) fn is_plain(new: &NewItem, rank: i64, segment: i64) -> bool {
-    new.due == 0 && rank == 0 && segment == 0
 }
 
 /// A receipt from its columns.

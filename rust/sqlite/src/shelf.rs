@@ -1,8 +1,7 @@
 //! The rows of one instance as `apply` sees them (`durable_core::transition::Shelf` says what each
 //! method means).
 //!
-//! Rows are written at once, so a query sees the truth.  What the Python writer gathers, to take the
-//! interpreter lock back less often, would save nothing here: a row costs the same alone.
+//! What is written waits in `Pending`, until the end or a query that must see it.
 
 use std::sync::Arc;
 
@@ -12,9 +11,8 @@ use durable_core::transition::model::{
 };
 
 use crate::error::Error;
-use crate::rows::{
-    held_of, is_plain, is_ready, item_of, json_array, letter_of, letter_values, receipt_of,
-};
+use crate::pending::NewReceipt;
+use crate::rows::{held_of, item_of, json_array, letter_of, letter_values};
 use crate::sql::Sql;
 use crate::statement::Value;
 use crate::working::Working;
@@ -41,6 +39,8 @@ impl Shelf for Working<'_> {
     }
 
     fn erase(&mut self) -> Result<(), Error> {
+        self.transaction.write_items()?;
+        self.transaction.write_receipts()?;
         for sql in [
             Sql::DeleteReceiptsOfItems,
             Sql::DeleteLiveReceipts,
@@ -51,34 +51,39 @@ impl Shelf for Working<'_> {
         }
         // It goes on under another key, where nothing is stored.
         self.ik = self.transaction.new_key()?;
+        #[expect(clippy::iter_over_hash_type, reason = "each is changed by itself")]
+        for known in self.known.values_mut() {
+            *known = None;
+        }
         Ok(())
     }
 
     // Receipts.
 
     fn receipt(&mut self, id: &Arc<str>) -> Result<Option<Receipt>, Error> {
-        let key = [self.ik.into(), (&**id).into()];
-        let connection = self.transaction.connection;
-        connection.find(Sql::FindReceipt, &key, receipt_of)
+        if let Some(known) = self.known.get(id) {
+            return Ok(known.clone());
+        }
+        self.transaction.write_receipts()?;
+        let receipt = self.load_receipt(id)?;
+        self.known.insert(Arc::clone(id), receipt.clone());
+        Ok(receipt)
     }
 
     fn remember(&mut self, id: &Arc<str>) -> Result<(), Error> {
-        self.put_receipt(id, (0, 0, 0), 0)
+        self.keep_receipt(id, (0, 0, 0), 0)
     }
 
     // Items.
 
     fn accept(&mut self, new: &NewItem, at: i64, rank: i64) -> Result<(), Error> {
-        let (ik, seq) = (self.ik, self.record.sequence);
-        let (segment, position) = (self.record.segment, self.record.count);
-        self.add_item(new, at, rank)?;
+        let (seq, segment) = (self.record.sequence, self.record.segment);
+        let mut pending = self.transaction.pending.borrow_mut();
+        pending.add_item(self.ik, new, at, rank, seq, segment);
+        drop(pending);
         match &new.id {
             None => Ok(()),
-            Some(id) if is_plain(new, rank, segment) => {
-                let row = [(&**id).into(), ik.into(), seq.into(), position.into()];
-                self.change(Sql::InsertReceipts, &row).map(drop)
-            }
-            Some(id) => self.put_receipt(id, (new.due, rank, seq), position),
+            Some(id) => self.keep_receipt(id, (new.due, rank, seq), self.record.count),
         }
     }
 
@@ -93,47 +98,33 @@ impl Shelf for Working<'_> {
         settlement: Settlement,
         expires_at: i64,
     ) -> Result<(), Error> {
-        let (ik, (due, rank, seq)) = (self.ik, item.place);
-        let run = [ik.into(), due.into(), rank.into(), seq.into(), seq.into()];
-        self.change_item(Sql::DeleteItems, &run, item)?;
+        let mut pending = self.transaction.pending.borrow_mut();
+        pending.delete_item(self.ik, item.place);
         if let Some(id) = &item.id {
-            let nk = self.transaction.nk;
-            let end = [
-                settlement.as_str().into(),
-                expires_at.into(),
-                nk.into(),
-                ik.into(),
-                (&**id).into(),
-            ];
-            self.change(Sql::SettleReceipt, &end)?;
+            pending.settle_receipt(self.ik, id, settlement, expires_at);
+            if let Some(Some(known)) = self.known.get_mut(id) {
+                known.settlement = Some(settlement);
+                known.expires_at = Some(expires_at);
+            }
         }
         Ok(())
     }
 
     fn reschedule(&mut self, change: &Reschedule) -> Result<(), Error> {
-        let (ik, (due, rank, seq)) = (self.ik, change.item.place);
-        let row = [
-            change.due.into(),
-            change.attempt.into(),
-            change.delivery.into(),
-            change.error.as_deref().into(),
-            i64::from(change.blocks).into(),
-            ik.into(),
-            due.into(),
-            rank.into(),
-            seq.into(),
-        ];
-        self.change_item(Sql::MoveItem, &row, &change.item)?;
-        match &change.item.id {
-            Some(id) if change.due != due => {
-                let row = [change.due.into(), ik.into(), (&**id).into()];
-                self.change(Sql::MoveReceipt, &row).map(drop)
+        let mut pending = self.transaction.pending.borrow_mut();
+        pending.move_item(self.ik, change);
+        let is_moved = change.due != change.item.place.0;
+        if let Some(id) = change.item.id.as_ref().filter(|_| is_moved) {
+            pending.move_receipt(self.ik, id, change.due);
+            if let Some(Some(known)) = self.known.get_mut(id) {
+                known.due = change.due;
             }
-            _ => Ok(()),
         }
+        Ok(())
     }
 
     fn find(&mut self, place: Place) -> Result<Option<Held>, Error> {
+        self.transaction.write_items()?;
         let (due, rank, seq) = place;
         let key = [self.ik.into(), due.into(), rank.into(), seq.into()];
         let connection = self.transaction.connection;
@@ -141,6 +132,7 @@ impl Shelf for Working<'_> {
     }
 
     fn oldest(&mut self) -> Result<Option<Held>, Error> {
+        self.transaction.write_items()?;
         let away = json_array(&self.record.taken);
         let parameters = [self.ik.into(), (&*away).into()];
         let connection = self.transaction.connection;
@@ -148,6 +140,7 @@ impl Shelf for Working<'_> {
     }
 
     fn lane_rank(&mut self, lane: &Arc<str>) -> Result<Option<i64>, Error> {
+        self.transaction.write_items()?;
         let key = [self.ik.into(), (&**lane).into()];
         let connection = self.transaction.connection;
         let found = connection.find(Sql::FindLaneRank, &key, |row| Ok(row.optional_int(0)))?;
@@ -155,6 +148,7 @@ impl Shelf for Working<'_> {
     }
 
     fn take(&mut self, now: i64, limit: usize) -> Result<Vec<Item>, Error> {
+        self.transaction.write_items()?;
         let connection = self.transaction.connection;
         let away = json_array(&self.record.taken);
         let (ik, away): (Value<'_>, Value<'_>) = (self.ik.into(), (&*away).into());
@@ -168,6 +162,7 @@ impl Shelf for Working<'_> {
     }
 
     fn item_due(&mut self, after: i64) -> Result<Option<i64>, Error> {
+        self.transaction.write_items()?;
         let parameters = [self.ik.into(), after.into(), "[]".into()];
         let connection = self.transaction.connection;
         connection.find(Sql::FindItemDue, &parameters, |row| Ok(row.int(0)))
@@ -185,13 +180,8 @@ impl Shelf for Working<'_> {
     }
 
     fn clear(&mut self, segment: i64, expires_at: i64) -> Result<usize, Error> {
-        let segments = (segment, NEVER);
-        self.empty(
-            segments,
-            &self.record.taken,
-            Settlement::Cleared,
-            expires_at,
-        )
+        let taken = self.record.taken.clone();
+        self.empty((segment, NEVER), &taken, Settlement::Cleared, expires_at)
     }
 
     // Dead letters.
@@ -214,60 +204,64 @@ impl Shelf for Working<'_> {
 }
 
 impl Working<'_> {
-    fn add_item(&self, new: &NewItem, at: i64, rank: i64) -> Result<(), Error> {
-        let (seq, segment) = (self.record.sequence, self.record.segment);
-        let id = new.id.as_deref().into();
-        let payload = (&*new.payload).into();
-        if is_ready(new, rank, segment) {
-            let row = [self.ik.into(), seq.into(), id, payload, at.into()];
-            return self.change(Sql::InsertReadyItems, &row).map(drop);
-        }
-        let row = [
-            self.ik.into(),
-            seq.into(),
-            id,
-            payload,
-            at.into(),
-            new.lane.as_deref().into(),
-            new.due.into(),
-            rank.into(),
-            segment.into(),
-            i64::from(new.blocks).into(),
-        ];
-        self.change(Sql::InsertItems, &row).map(drop)
-    }
-
-    fn put_receipt(&self, id: &str, place: Place, position: i64) -> Result<(), Error> {
+    /// Keeps the receipt of a live event of the open segment.
+    fn keep_receipt(&mut self, id: &Arc<str>, place: Place, position: i64) -> Result<(), Error> {
         let (due, rank, seq) = place;
-        let row = [
-            self.ik.into(),
-            id.into(),
-            seq.into(),
-            position.into(),
-            due.into(),
-            rank.into(),
-            self.record.segment.into(),
-        ];
-        self.change(Sql::InsertOtherReceipts, &row).map(drop)
+        let segment = self.record.segment;
+        if self.transaction.pending.borrow().changes_receipts() {
+            // One of the same id may be about to end.
+            self.transaction.write_receipts()?;
+        }
+        if let Some(known) = self.known.get_mut(id) {
+            *known = Some(Receipt {
+                id: Arc::clone(id),
+                seq,
+                position,
+                due,
+                rank,
+                segment,
+                settlement: None,
+                expires_at: None,
+            });
+        }
+        self.transaction
+            .pending
+            .borrow_mut()
+            .add_receipt(NewReceipt {
+                ik: self.ik,
+                id: Arc::clone(id),
+                place,
+                position,
+                segment,
+            });
+        Ok(())
     }
 
-    /// Changes an item that must be there.
-    fn change_item(&self, sql: Sql, parameters: &[Value<'_>], item: &Held) -> Result<(), Error> {
-        match self.change(sql, parameters)? {
-            1 => Ok(()),
-            _ => Err(Error::NoItem(item.place)),
+    /// Settles those of the known receipts that are live and for which `leaves` holds.
+    fn settle_known(
+        &mut self,
+        leaves: impl Fn(&Receipt) -> bool,
+        settlement: Settlement,
+        expires_at: i64,
+    ) {
+        let known = self.known.values_mut().flatten();
+        for receipt in known.filter(|known| known.expires_at.is_none() && leaves(known)) {
+            receipt.settlement = Some(settlement);
+            receipt.expires_at = Some(expires_at);
         }
     }
 
     /// Deletes the items of some segments but those that are taken, settles their receipts; how many
     /// items went.
     fn empty(
-        &self,
+        &mut self,
         segments: (i64, i64),
         taken: &[i64],
         settlement: Settlement,
         expires_at: i64,
     ) -> Result<usize, Error> {
+        self.transaction.write_items()?;
+        self.transaction.write_receipts()?;
         let (first, last) = segments;
         let away = json_array(taken);
         let away: Value<'_> = (&*away).into();
@@ -291,6 +285,10 @@ impl Working<'_> {
         if holds_loose_ones {
             count += self.change(Sql::DeleteLooseItems, &[ik, away])?;
         }
+        let leaves = |receipt: &Receipt| {
+            (first..=last).contains(&receipt.segment) && !taken.contains(&receipt.seq)
+        };
+        self.settle_known(leaves, settlement, expires_at);
         Ok(count)
     }
 }

@@ -60,7 +60,7 @@ statements! {
     RescheduleInstance = file!("reschedule_instance");
     SettleBatchedReceipts = file!("settle_batched_receipts");
     SettleLooseReceipts = file!("settle_loose_receipts");
-    SettleReceipt = file!("settle_receipt");
+    SettleReceipts = file!("settle_receipts");
     SweepLetters = file!("sweep_letters");
     SweepReceipts = file!("sweep_receipts");
     TakeReadyItems = file!("take_ready_items");
@@ -75,5 +75,25 @@ impl Sql {
     /// What SQLite is told.
     pub(crate) fn text(self) -> &'static str {
         TEXTS[self as usize]
+    }
+
+    /// An INSERT with its row of placeholders so many times.
+    pub(crate) fn repeated(self, rows: usize) -> String {
+        const BEFORE: &str = "\nVALUES ";
+        let text = self.text();
+        let Some(start) = text.find(BEFORE) else {
+            return text.to_owned();
+        };
+        let start = start + BEFORE.len();
+        let end = text[start..]
+            .find('\n')
+            .map_or(text.len(), |length| start + length);
+        let row = &text[start..end];
+        format!(
+            "{}{}{}",
+            &text[..start],
+            vec![row; rows].join(", "),
+            &text[end..]
+        )
     }
 }

@@ -71,6 +71,9 @@ impl Store {
         self.transact(|batch| {
             let mut done = Committed::default();
             for transition in transitions {
+                batch.load_for(transition)?;
+            }
+            for transition in transitions {
                 let instance = batch.instance(&transition.instance)?;
                 let outcome = apply(transition, instance)?;
                 instance.touched |= outcome.verdict == "applied";

@@ -1,15 +1,17 @@
 //! One transaction of a namespace.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use crate::connection::Connection;
 use crate::error::Error;
+use crate::pending::Pending;
 use crate::sql::Sql;
 
 /// From BEGIN to COMMIT; without one, what was done is undone when it is dropped.
 pub(crate) struct Transaction<'c> {
     pub(crate) connection: &'c Connection,
     pub(crate) nk: i64,
+    pub(crate) pending: RefCell<Pending>,
     last_key: Cell<Option<i64>>,
 }
 
@@ -19,12 +21,24 @@ impl<'c> Transaction<'c> {
         Ok(Self {
             connection,
             nk,
+            pending: RefCell::default(),
             last_key: Cell::new(None),
         })
     }
 
     pub(crate) fn commit(self) -> Result<(), Error> {
         self.connection.change(Sql::Commit, &[]).map(drop)
+    }
+
+    /// Lets queries see all items.
+    pub(crate) fn write_items(&self) -> Result<(), Error> {
+        self.pending.borrow_mut().write_items(self.connection)
+    }
+
+    /// Lets queries see all receipts.
+    pub(crate) fn write_receipts(&self) -> Result<(), Error> {
+        let mut pending = self.pending.borrow_mut();
+        pending.write_receipts(self.connection, self.nk)
     }
 
     /// A number that changes when another connection has committed.

@@ -1,22 +1,25 @@
 //! What a transaction knows of one instance.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use durable_core::transition::model::Record;
+use durable_core::transition::model::{Receipt, Record};
 
 use crate::error::Error;
 use crate::record_cache::Stored;
-use crate::rows::{Lists, record_values};
+use crate::rows::{Lists, receipt_of, record_values};
 use crate::sql::Sql;
 use crate::statement::Value;
 use crate::transaction::Transaction;
 
-/// One instance inside a transaction.  Its rows are written at once, its record at the end.
+/// One instance inside a transaction.  Its record is written at the end.
 pub(crate) struct Working<'t> {
     pub(super) transaction: &'t Transaction<'t>,
     pub(super) ik: i64,
     pub(super) record: Record,
     pub(super) exists: bool,
+    /// The receipts that the batch asks for, as they are now.
+    pub(super) known: HashMap<Arc<str>, Option<Receipt>>,
     /// The record was changed.
     pub(super) touched: bool,
     /// The key under which the record is stored.
@@ -35,6 +38,7 @@ impl<'t> Working<'t> {
             transaction,
             ik,
             exists: true,
+            known: HashMap::new(),
             touched: false,
             stored_as: Some(ik),
             alarm: record.alarm(),
@@ -49,6 +53,7 @@ impl<'t> Working<'t> {
             transaction,
             ik: 0,
             exists: false,
+            known: HashMap::new(),
             touched: false,
             stored_as: None,
             alarm: None,
@@ -67,6 +72,25 @@ impl<'t> Working<'t> {
     /// Runs a statement that changes rows; how many rows it changed.
     pub(super) fn change(&self, sql: Sql, parameters: &[Value<'_>]) -> Result<usize, Error> {
         self.transaction.connection.change(sql, parameters)
+    }
+
+    /// Reads a receipt that will be asked for.  To be called before anything is changed.
+    pub(crate) fn ask(&mut self, id: &Arc<str>) -> Result<(), Error> {
+        if !self.known.contains_key(id) {
+            let receipt = if self.exists {
+                self.load_receipt(id)?
+            } else {
+                None
+            };
+            self.known.insert(Arc::clone(id), receipt);
+        }
+        Ok(())
+    }
+
+    pub(super) fn load_receipt(&self, id: &str) -> Result<Option<Receipt>, Error> {
+        let key = [self.ik.into(), id.into()];
+        let connection = self.transaction.connection;
+        connection.find(Sql::FindReceipt, &key, receipt_of)
     }
 
     /// Writes the record if it was changed; whether its alarm came nearer.
