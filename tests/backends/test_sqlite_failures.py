@@ -26,6 +26,8 @@ from durable_primitives.kernel.transition import Removal, Transition
 
 from .sqlite_store import QUEUE, append, change, enqueue, opened, stored_ids
 
+pytestmark = pytest.mark.usefixtures("sqlite_writer")
+
 BIG = b"x" * 50_000
 
 

@@ -26,6 +26,8 @@ from durable_primitives.spi import open_backend
 
 from .sqlite_store import change, enqueue, look, opened, stored_ids
 
+pytestmark = pytest.mark.usefixtures("sqlite_writer")
+
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())

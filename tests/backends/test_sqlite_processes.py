@@ -17,6 +17,8 @@ from durable_primitives.backends.sqlite.doorbell import Doorbell
 from .sqlite_process import BATCH, BATCHES, QUEUES
 from .sqlite_store import QUEUE, enqueue, look, opened, stored_ids
 
+pytestmark = pytest.mark.usefixtures("sqlite_writer")
+
 PROGRAM = Path(__file__).with_name("sqlite_process.py")
 HANG_GUARD_SECONDS = 60.0
 """Bounds a broken backend; a sound one is never measured against it."""

@@ -157,7 +157,9 @@ class SQLiteBackend:
 
     async def commit(self, transitions: Sequence[Transition], request: ClaimRequest | None = None) -> Reply:
         writer = self._ready(self._writer)
-        outcomes, claims, _ = await writer.run(lambda w: w.commit(transitions, request), self._notice, self._tell_others)
+        outcomes, claims, _ = await writer.run(
+            lambda w: w.commit(transitions, request), self._notice, self._tell_others
+        )
         return outcomes, claims
 
     def commit_now(self, transitions: Sequence[Transition], request: ClaimRequest | None = None) -> Reply:
