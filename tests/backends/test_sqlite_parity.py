@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from durable_primitives import _core
 from durable_primitives.backends.sqlite import SQLiteBackend, native
 from durable_primitives.backends.sqlite.store import PythonStore, Store
 from durable_primitives.kernel.transition import ClaimRequest, Transition
@@ -145,7 +146,7 @@ def test_another_copy_of_sqlite_is_not_used(limit: int, require: Callable[[str, 
 
 
 def test_reference_core_means_the_python_writer(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(native._core, "implementation", "reference")
+    monkeypatch.setattr(_core, "implementation", "reference")
     native.library.cache_clear()
     try:
         assert native.library() is None

@@ -4,7 +4,9 @@
     reason = "symbols are looked up by name and called through pointers"
 )]
 
-use std::ffi::{CStr, CString, c_char, c_int, c_uchar, c_void};
+#[cfg(unix)]
+use std::ffi::CString;
+use std::ffi::{CStr, c_char, c_int, c_uchar, c_void};
 use std::fmt;
 use std::path::Path;
 
@@ -104,6 +106,15 @@ impl Library {
             return Err("SQLite was compiled for a single thread".into());
         }
         Ok(Self(Box::leak(Box::new(api))))
+    }
+
+    /// The library of that name, loaded for a test that runs outside of Python.
+    #[cfg(all(test, unix))]
+    pub(crate) fn loaded_now(name: &str) -> Option<Self> {
+        let text = CString::new(name).ok()?;
+        // SAFETY: the library of SQLite runs no code when it is loaded.
+        unsafe { libc::dlopen(text.as_ptr(), libc::RTLD_NOW) };
+        Self::of(Some(Path::new(name))).ok()
     }
 
     /// The version, as in `sqlite3.sqlite_version`.

@@ -154,6 +154,12 @@ impl Connection {
         unsafe { Statement::prepare(self.api, self.raw, text) }
     }
 
+    /// How many statements are kept.
+    #[cfg(all(test, unix))]
+    pub(crate) fn prepared(&self) -> usize {
+        self.statements.borrow().iter().flatten().count()
+    }
+
     /// Whether a transaction was begun and has not ended.
     pub(crate) fn in_transaction(&self) -> bool {
         // SAFETY: the connection is open.

@@ -23,7 +23,7 @@ mod shelf;
 mod sql;
 mod statement;
 mod store;
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests;
 mod transaction;
 mod working;
