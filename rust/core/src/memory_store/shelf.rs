@@ -69,11 +69,7 @@ impl Shelf for Rows {
     fn check(&self, item: &Held) -> Result<(), InvalidArgument> {
         match self.item(item.place) {
             Some(_) => Ok(()),
-            None => Err(InvalidArgument::new(
-                "item",
-                "one that the owner has in hand",
-                item.place,
-            )),
+            None => Err(not_in_hand(item)),
         }
     }
 
@@ -83,7 +79,8 @@ impl Shelf for Rows {
         settlement: Settlement,
         expires_at: i64,
     ) -> Result<(), InvalidArgument> {
-        self.drop_item(item.place);
+        self.drop_item(item.place)
+            .ok_or_else(|| not_in_hand(item))?;
         if let Some(receipt) = item.id.as_ref().and_then(|id| self.receipts.get_mut(id)) {
             receipt.settlement = Some(settlement);
             receipt.expires_at = Some(expires_at);
@@ -92,9 +89,9 @@ impl Shelf for Rows {
     }
 
     fn reschedule(&mut self, change: &Reschedule) -> Result<(), InvalidArgument> {
-        let Some(item) = self.drop_item(change.item.place) else {
-            return Ok(());
-        };
+        let item = self
+            .drop_item(change.item.place)
+            .ok_or_else(|| not_in_hand(&change.item))?;
         if let Some(receipt) = item.id.as_ref().and_then(|id| self.receipts.get_mut(id)) {
             receipt.due = change.due;
         }
@@ -196,4 +193,8 @@ impl Rows {
             }
         }
     }
+}
+
+fn not_in_hand(item: &Held) -> InvalidArgument {
+    InvalidArgument::new("item", "one that the owner has in hand", item.place)
 }
