@@ -11,6 +11,9 @@ from typing import TypeVar
 import hypothesis
 import pytest
 
+from durable_primitives import _core
+from durable_primitives.backends.sqlite import native
+
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
@@ -39,6 +42,22 @@ def require() -> Callable[[str, object], None]:
             pytest.skip(f"missing: {what}")
 
     return require
+
+
+@pytest.fixture(scope="session")
+def use_sqlite_writer(require: Callable[[str, object], None]) -> Callable[[pytest.MonkeyPatch, str], None]:
+    """``use_sqlite_writer(monkeypatch, "python")``: who does SQLite's transactions, here and in child processes."""
+
+    def use(monkeypatch: pytest.MonkeyPatch, writer: str) -> None:
+        if writer == "python":
+            monkeypatch.setattr(native, "library", lambda: None)
+            monkeypatch.setenv("DURABLE_PRIMITIVES_CORE", "reference")
+        elif _core.implementation == "reference":
+            pytest.skip("this run is about the reference")
+        else:
+            require("an SQLite that the Rust core can reach", native.library())
+
+    return use
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,6 +33,8 @@ from durable_primitives.kernel.transition import (
     Retire,
     Transition,
 )
+
+pytestmark = pytest.mark.usefixtures("sqlite_writer")
 
 QUEUES = ("queue:q:0", "queue:q:1")
 BUFFER = "buffer:b:0"

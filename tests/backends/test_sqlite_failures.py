@@ -26,13 +26,15 @@ from durable_primitives.kernel.transition import Removal, Transition
 
 from .sqlite_store import QUEUE, append, change, enqueue, opened, stored_ids
 
+pytestmark = pytest.mark.usefixtures("sqlite_writer")
+
 BIG = b"x" * 50_000
 
 
 async def limit_pages(backend: SQLiteBackend, pages: int) -> None:
     """A disk that is full, as far as SQLite can tell."""
     assert backend._writer is not None
-    await backend._writer.run(lambda w: w._connected().execute(f"PRAGMA max_page_count = {pages}").fetchone())
+    await backend._writer.run(lambda w: w.pragma(f"max_page_count = {pages}"))
 
 
 async def live_items(backend: SQLiteBackend) -> int:
@@ -77,7 +79,7 @@ async def test_item_that_nobody_has_stops_its_batch(tmp_path: Path):
     ghost = Item(99, None, b"", 0)
     async with opened(tmp_path / "app.db") as backend:
         await enqueue(backend, "a")
-        with pytest.raises(StorageCorruptedError, match="1 of 1 items"):
+        with pytest.raises(StorageCorruptedError, match="that a worker had in hand"):
             await backend.commit([Transition(instance=QUEUE, at=1, remove=(Removal(ghost, "done", 9),))])
 
         assert await live_items(backend) == 1

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,8 @@ from durable_primitives.errors import (
 from durable_primitives.spi import open_backend
 
 from .sqlite_store import change, enqueue, look, opened, stored_ids
+
+pytestmark = pytest.mark.usefixtures("sqlite_writer")
 
 
 def names(folder: Path) -> list[str]:
@@ -118,6 +121,29 @@ async def test_locked_database_is_waited_for_and_then_reported(tmp_path: Path, m
 
         assert caught.value.outcome == "not_applied"
         assert (await enqueue(backend, "a"))[0].verdict == "applied"
+
+
+async def test_commit_that_waits_for_a_lock_stops_nobody(tmp_path: Path):
+    """The interpreter goes on meanwhile: here it is what gives the lock back."""
+    path = tmp_path / "app.db"
+    async with opened(path) as backend:
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            waiting = asyncio.ensure_future(enqueue(backend, "a"))
+            await someone_has_the_turn(path)
+            other.execute("ROLLBACK")
+
+        assert (await waiting)[0].verdict == "applied"
+
+
+async def someone_has_the_turn(path: Path) -> None:
+    turn = Turn(path, timeout=0)
+    with suppress(StorageBusyError):
+        while True:
+            with turn:
+                pass
+            await asyncio.sleep(0)
+    turn.close()
 
 
 async def test_turn_that_does_not_come_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -269,7 +295,7 @@ async def test_durability_is_what_sqlite_is_told(durability: str, level: int, tm
         thread = backend._writer
         assert thread is not None
 
-        assert await thread.run(lambda w: w._connected().execute("PRAGMA synchronous").fetchone()) == (level,)
+        assert await thread.run(lambda w: w.pragma("synchronous")) == level
 
 
 async def test_commit_now_is_not_for_a_disk(tmp_path: Path):

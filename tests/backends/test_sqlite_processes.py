@@ -11,11 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from durable_primitives.backends.sqlite import SQLiteBackend
 from durable_primitives.backends.sqlite import backend as backend_module
 from durable_primitives.backends.sqlite.doorbell import Doorbell
 
 from .sqlite_process import BATCH, BATCHES, QUEUES
 from .sqlite_store import QUEUE, enqueue, look, opened, stored_ids
+
+pytestmark = pytest.mark.usefixtures("sqlite_writer")
 
 PROGRAM = Path(__file__).with_name("sqlite_process.py")
 HANG_GUARD_SECONDS = 60.0
@@ -56,11 +59,17 @@ async def test_commit_of_another_namespace_wakes_nobody(tmp_path: Path):
         await sleeper.wait(0)
         waiting = asyncio.ensure_future(sleeper.wait(3600.0))
         await enqueue(stranger, "a")
+        await rung(stranger)
         await turns()
         assert not waiting.done()
 
         await enqueue(friend, "a")
         await asyncio.wait_for(waiting, HANG_GUARD_SECONDS)
+
+
+async def rung(backend: SQLiteBackend) -> None:
+    """The bell rings after its commit was reported, and before whatever the writer does next."""
+    await backend.sweep(0, 0)
 
 
 async def turns() -> None:
@@ -79,6 +88,7 @@ async def test_bell_of_a_killed_worker_is_taken_down(tmp_path: Path):
         worker.kill()
         await worker.wait()
         await enqueue(backend, "a")
+        await rung(backend)
 
         assert (len(hung), names(folder)) == (1, [])
 

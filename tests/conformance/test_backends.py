@@ -40,13 +40,17 @@ class SQLiteHarness:
 HARNESSES: dict[str, Callable[[Path], conformance.Harness]] = {
     "reference": lambda folder: conformance.FactoryHarness(ReferenceBackend, ReferenceBackend.beside),
     "memory": lambda folder: conformance.FactoryHarness(MemoryBackend),
-    "sqlite": SQLiteHarness,
+    "sqlite, native": SQLiteHarness,
+    "sqlite, python": SQLiteHarness,
 }
 
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("backend", HARNESSES)
-async def test_backend_keeps_its_promises(backend: str, name: str, tmp_path: Path):
+async def test_backend_keeps_its_promises(backend: str, name: str, tmp_path: Path, use_sqlite_writer, monkeypatch):
+    kind, _, writer = backend.partition(", ")
+    if kind == "sqlite":
+        use_sqlite_writer(monkeypatch, writer)
     await CASES[name](HARNESSES[backend](tmp_path))
 
 

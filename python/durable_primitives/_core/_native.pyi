@@ -1,12 +1,24 @@
 """The Rust core. What each name promises is documented in `_reference`."""
 
+import os
 from collections.abc import Sequence
 from typing import final
 
 from durable_primitives.kernel.record import DeadLetter, Item, Record, Snapshot, Tally
 from durable_primitives.kernel.transition import Claim, ClaimRequest, LeaseRef, Outcome, Renewal, Transition
 
-__all__ = ["AlarmHeap", "MemoryStore", "ReadyQueue", "SeenSet", "delay_ms", "jump_hash", "place", "xxh3_64"]
+__all__ = [
+    "AlarmHeap",
+    "MemoryStore",
+    "ReadyQueue",
+    "SQLiteLibrary",
+    "SQLiteStore",
+    "SeenSet",
+    "delay_ms",
+    "jump_hash",
+    "place",
+    "xxh3_64",
+]
 
 @final
 class AlarmHeap:
@@ -46,6 +58,37 @@ class ReadyQueue:
     @property
     def busy(self) -> int: ...
     def __len__(self) -> int: ...
+
+@final
+class SQLiteLibrary:
+    """The copy of SQLite that a loaded extension module, or else the program itself, is linked with."""
+
+    def __new__(cls, module: str | None) -> SQLiteLibrary:
+        """Raises ImportError if there is none that can be used."""
+
+    @property
+    def version(self) -> str: ...
+    @property
+    def source_id(self) -> str: ...
+    def set_soft_heap_limit(self, limit: int) -> int:
+        """Returns the limit before."""
+
+@final
+class SQLiteStore:
+    """`durable_primitives.backends.sqlite.store.Store`, with the interpreter lock given back while it works."""
+
+    def __new__(cls, library: SQLiteLibrary, path: str | os.PathLike[str], busy_ms: int, nk: int) -> SQLiteStore: ...
+    def close(self) -> None: ...
+    def pragma(self, setting: str) -> object: ...
+    @property
+    def in_transaction(self) -> bool: ...
+    @property
+    def committing(self) -> bool: ...
+    def commit(
+        self, transitions: Sequence[Transition], request: ClaimRequest | None
+    ) -> tuple[list[Outcome], list[Claim], bool]: ...
+    def renew(self, leases: Sequence[LeaseRef], until: int) -> tuple[list[Renewal], bool]: ...
+    def sweep(self, now: int, budget: int) -> int: ...
 
 @final
 class SeenSet:

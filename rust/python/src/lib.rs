@@ -1,14 +1,17 @@
 //! `durable-core` as the Python module `durable_primitives._core._native`: conversions only.
 //!
 //! What the classes and functions promise is documented once, in `_core/_reference`. The structures
-//! have one owner: the interpreter's lock is held through every call, and nothing here releases it.
+//! have one owner: the interpreter's lock is held through every call. Only `sqlite` releases it, for the
+//! time that a transaction takes.
 
 mod alarm_heap;
 mod backoff;
 mod hash_ring;
+mod kernel;
 mod memory_store;
 mod ready_queue;
 mod seen_set;
+mod sqlite;
 
 use durable_core::InvalidArgument;
 use pyo3::PyErr;
@@ -30,6 +33,8 @@ mod _native {
     use crate::ready_queue::ReadyQueue;
     #[pymodule_export]
     use crate::seen_set::SeenSet;
+    #[pymodule_export]
+    use crate::sqlite::{SQLiteLibrary, SQLiteStore};
 }
 
 #[expect(

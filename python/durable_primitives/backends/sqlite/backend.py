@@ -7,9 +7,10 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from durable_primitives.backends.sqlite import native
 from durable_primitives.backends.sqlite.connection import Durability, check_version
 from durable_primitives.backends.sqlite.doorbell import Doorbell
 from durable_primitives.backends.sqlite.failures import BACKEND
@@ -90,6 +91,16 @@ class SQLiteBackend:
     def url(self) -> str:
         return f"sqlite:///{self._name}"
 
+    @property
+    def writer(self) -> Literal["native", "python"]:
+        """Who does the transactions.
+
+        ``"native"``: the Rust core, without the interpreter lock, on the SQLite library that Python's ``sqlite3`` uses.
+        ``"python"``: the same through ``sqlite3``, where the core is not compiled or not wanted
+        (``DURABLE_PRIMITIVES_CORE=reference``), on Windows, and where that library is not within its reach.
+        """
+        return "python" if native.library() is None else "native"
+
     # Opening and closing.
 
     async def open(self, namespace: str) -> None:
@@ -103,8 +114,8 @@ class SQLiteBackend:
         check_version()
         self._pid, self._loop = os.getpid(), asyncio.get_running_loop()
         self._doorbell = Doorbell(self._path, namespace)
-        path, durability, ring = self._path, self._durability, self._doorbell.ring
-        writer = OwnerThread("durable-primitives SQLite writer", lambda: Writer(path, namespace, durability, ring))
+        path, durability = self._path, self._durability
+        writer = OwnerThread("durable-primitives SQLite writer", lambda: Writer(path, namespace, durability))
         reader = OwnerThread("durable-primitives SQLite reader", lambda: Reader(path, namespace))
         await writer.start()
         try:
@@ -146,7 +157,9 @@ class SQLiteBackend:
 
     async def commit(self, transitions: Sequence[Transition], request: ClaimRequest | None = None) -> Reply:
         writer = self._ready(self._writer)
-        outcomes, claims, _ = await writer.run(lambda w: w.commit(transitions, request), self._notice)
+        outcomes, claims, _ = await writer.run(
+            lambda w: w.commit(transitions, request), self._notice, self._tell_others
+        )
         return outcomes, claims
 
     def commit_now(self, transitions: Sequence[Transition], request: ClaimRequest | None = None) -> Reply:
@@ -156,7 +169,8 @@ class SQLiteBackend:
         return await self._ready(self._writer).run(lambda w: w.sweep(now, budget))
 
     def renew(self, leases: Sequence[LeaseRef], until: int) -> Sequence[Renewal]:
-        answers, nearer = self._ready(self._writer).run_and_wait(lambda w: w.renew(leases, until))
+        writer = self._ready(self._writer)
+        answers, nearer = writer.run_and_wait(lambda w: w.renew(leases, until), self._tell_others)
         if nearer:
             with suppress(RuntimeError):  # The loop is closed: nobody sleeps there.
                 self._loop.call_soon_threadsafe(self._nearer.set)
@@ -211,6 +225,11 @@ class SQLiteBackend:
         due = await self._ready(self._reader).run(lambda r: r.next_due())
         return due is not None and (self._last_due is None or due < self._last_due)
 
-    def _notice(self, committed: tuple[object, object, bool]) -> None:
-        if committed[2]:
+    def _notice(self, committed: tuple[*tuple[object, ...], bool]) -> None:
+        if committed[-1]:
             self._nearer.set()
+
+    def _tell_others(self, committed: tuple[*tuple[object, ...], bool]) -> None:
+        """In the writer's thread, after its caller has the answer."""
+        if committed[-1]:
+            self._doorbell.ring()

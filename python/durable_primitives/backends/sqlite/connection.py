@@ -5,12 +5,17 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 from sqlite3 import Connection
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+from durable_primitives.backends.sqlite import native
 from durable_primitives.backends.sqlite.failures import BACKEND, storage_error
 from durable_primitives.backends.sqlite.schema import check, migrate
 from durable_primitives.backends.sqlite.statements import sql
+from durable_primitives.backends.sqlite.store import PythonStore, Store
 from durable_primitives.errors import BackendUnavailableError, StorageNotRecognizedError
+
+if TYPE_CHECKING:
+    from durable_primitives._core._native import SQLiteLibrary
 
 Durability = Literal["full", "normal"]
 
@@ -38,13 +43,14 @@ _LOG = (
 )
 
 
-def open_writer(path: Path, namespace: str, durability: Durability) -> tuple[Connection, int]:
-    """The connection that writes, and the key of the namespace.
+def open_store(path: Path, namespace: str, durability: Durability) -> Store:
+    """A store for one namespace, in Rust where that is possible.
 
     The database is made, or brought up to date, before this returns.  To be called in a `Turn`.  Raises a
     `StorageError` that says what to do about it; nothing is half-made.
     """
     connection = _connect(path)
+    keep = False
     try:
         # Before anything is written: a file that is not for us stays as it is, its journal mode included.
         check(connection, path)
@@ -53,13 +59,26 @@ def open_writer(path: Path, namespace: str, durability: Durability) -> tuple[Con
             connection.execute(f"PRAGMA {setting}")
         migrate(connection, path)
         connection.execute(sql("insert_namespace"), (namespace,))
-        return connection, _namespace_key(connection, namespace)
+        key = _namespace_key(connection, namespace)
+        library = native.library()
+        if library is not None:
+            return _open_native(library, path, key, durability)
+        keep = True
+        return PythonStore(connection, key)
     except sqlite3.Error as error:
-        connection.close()
         raise storage_error(error, path) from error
-    except BaseException:
-        connection.close()
-        raise
+    finally:
+        if not keep:
+            connection.close()
+
+
+def _open_native(library: SQLiteLibrary, path: Path, key: int, durability: Durability) -> Store:
+    from durable_primitives._core._native import SQLiteStore
+
+    store = SQLiteStore(library, path, round(BUSY_SECONDS * 1000), key)
+    for setting in (*_SETTINGS, *_DURABILITY[durability], *_LOG):
+        store.pragma(setting)
+    return store
 
 
 def open_reader(path: Path, namespace: str) -> tuple[Connection, int]:

@@ -298,7 +298,7 @@ class SQLiteShelf:
     # Dead letters: few, so each is written at once.
 
     def letter(self, record: Record, id: str) -> DeadLetter | None:
-        found = letters_of(self._execute(sql("find_letters"), (self._working[record.instance].ik, json_array([id]))))
+        found = letters_of(self._execute(sql("find_letter"), (self._working[record.instance].ik, id)))
         return found[0] if found else None
 
     def keep_letter(self, record: Record, letter: DeadLetter) -> None:

@@ -45,8 +45,16 @@ class OwnerThread(Generic[Owned]):
             self._queue.put(None)
             raise
 
-    async def run(self, work: Callable[[Owned], Result], then: Callable[[Result], None] | None = None) -> Result:
-        """Do a piece of work; `then` is called with its result, on the event loop and in any case."""
+    async def run(
+        self,
+        work: Callable[[Owned], Result],
+        then: Callable[[Result], None] | None = None,
+        after: Callable[[Result], None] | None = None,
+    ) -> Result:
+        """Do a piece of work; in any case `then` gets its result on the event loop, and `after`, later, in the thread.
+
+        What `after` does, nobody waits for.
+        """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
 
@@ -65,17 +73,20 @@ class OwnerThread(Generic[Owned]):
                 loop.call_soon_threadsafe(deliver, result, error)
             except RuntimeError:
                 pass  # The loop is closed: nobody waits any more.
+            if error is None and after is not None:
+                after(result)
 
         self._queue.put((work, report))
         return await future
 
-    def run_and_wait(self, work: Callable[[Owned], Result]) -> Result:
-        """Do a piece of work, and block until it is done.  From any thread but this one."""
+    def run_and_wait(self, work: Callable[[Owned], Result], after: Callable[[Result], None]) -> Result:
+        """Do a piece of work, and block until it is done; `after` as for `run`.  From any thread but this one."""
         future: Future[Result] = Future()
 
         def report(result: Any, error: BaseException | None) -> None:
             if error is None:
                 future.set_result(result)
+                after(result)
             else:
                 future.set_exception(error)
 

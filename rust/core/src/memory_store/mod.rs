@@ -1,11 +1,7 @@
 //! The whole transition vocabulary over maps: every instance of one namespace, in memory.
 
-mod change;
-mod guards;
-mod incoming;
-pub mod model;
-mod outgoing;
 mod rows;
+mod shelf;
 #[cfg(test)]
 mod tests;
 
@@ -14,9 +10,10 @@ use std::sync::Arc;
 
 use crate::InvalidArgument;
 use crate::alarm_heap::AlarmHeap;
-use change::{Change, erase, open};
-use guards::refusal;
-use model::{Claim, ClaimRequest, DeadLetter, Item, Outcome, Receipt, Record, Tally, Transition};
+use crate::transition::model::{
+    Claim, ClaimRequest, DeadLetter, Item, Outcome, Receipt, Record, Tally, Transition,
+};
+use crate::transition::{self, Shelf};
 use rows::Rows;
 
 /// Instances, their rows and their alarms.  Each method is one atomic step.
@@ -32,69 +29,42 @@ impl MemoryStore {
     /// # Errors
     /// If it names an item that is not there; nothing is changed then.
     pub fn apply(&mut self, t: &Transition) -> Result<Outcome, InvalidArgument> {
-        let known = self.rows.get(&t.instance);
-        if let Some(verdict) = refusal(t, known) {
-            return Ok(refused(verdict));
+        if let Some(rows) = self.rows.get_mut(&t.instance) {
+            let outcome = transition::apply(t, rows)?;
+            rearm(&mut self.alarms, &rows.record);
+            return Ok(outcome);
         }
-        let opens = t.create.is_some() || t.put.is_some();
-        let live = known.is_some_and(|rows| rows.record.is_live());
-        if !live && !opens {
-            return Ok(refused("conflict"));
+        let mut rows = Rows::new(Arc::clone(&t.instance));
+        let outcome = transition::apply(t, &mut rows)?;
+        if rows.exists() {
+            rearm(&mut self.alarms, &rows.record);
+            self.rows.insert(Arc::clone(&t.instance), rows);
         }
-        let rows = self
-            .rows
-            .entry(Arc::clone(&t.instance))
-            .or_insert_with(|| Rows::new(Record::new(Arc::clone(&t.instance))));
-        let ends = live && t.erase;
-        if ends {
-            erase(rows);
-        }
-        let created = opens && (!live || ends);
-        if created {
-            open(t, &mut rows.record);
-        }
-        let outcome = Change::new(t, rows, created).run()?;
-        rearm(&mut self.alarms, &rows.record);
         Ok(outcome)
     }
 
     /// Gives leases on the instances that are due, the earliest first.
-    pub fn claim(&mut self, request: &ClaimRequest) -> Vec<Claim> {
+    ///
+    /// # Errors
+    /// None today: it is the shelf that may have some.
+    pub fn claim(&mut self, request: &ClaimRequest) -> Result<Vec<Claim>, InvalidArgument> {
         let due = self.alarms.pop_due(request.at, request.limit);
         let mut claims = Vec::with_capacity(due.len());
         for instance in due {
-            let Some(rows) = self.rows.get_mut(&instance) else {
-                continue;
-            };
-            let record = &mut rows.record;
-            let suspects = std::mem::take(&mut record.taken);
-            record.token += 1;
-            record.owner = Some(Arc::clone(&request.owner));
-            record.lease_until = request.at + request.lease_ms;
-            record.deliveries += 1;
-            record.purge_at = None;
-            let wanted = if record.held { 0 } else { request.take };
-            let items = rows.take(request.at, wanted);
-            rows.record.taken = items.iter().map(|item| item.seq).collect();
-            rearm(&mut self.alarms, &rows.record);
-            claims.push(Claim {
-                record: rows.record.clone(),
-                items,
-                suspects,
-            });
+            if let Some(rows) = self.rows.get_mut(&instance) {
+                claims.push(transition::claim(request, rows)?);
+                rearm(&mut self.alarms, &rows.record);
+            }
         }
-        claims
+        Ok(claims)
     }
 
     /// Extends a lease that its token still holds; the record's version, or None.
     pub fn renew(&mut self, instance: &str, token: i64, until: i64) -> Option<i64> {
         let record = &mut self.rows.get_mut(instance)?.record;
-        if record.owner.is_none() || record.token != token {
-            return None;
-        }
-        record.lease_until = until;
+        let version = transition::renew(record, token, until)?;
         rearm(&mut self.alarms, record);
-        Some(record.version)
+        Some(version)
     }
 
     /// The record of one instance.
@@ -172,13 +142,6 @@ impl MemoryStore {
     /// The earliest alarm of all instances.
     pub fn next_due(&self) -> Option<i64> {
         self.alarms.peek().map(|(due, _)| due)
-    }
-}
-
-fn refused(verdict: &'static str) -> Outcome {
-    Outcome {
-        verdict,
-        ..Outcome::default()
     }
 }
 

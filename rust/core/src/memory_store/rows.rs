@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::model::{DeadLetter, Item, NEVER, Place, Receipt, Record, Tally};
+use crate::transition::model::{DeadLetter, Item, NEVER, Place, Receipt, Record, Tally};
 
 /// One record with its items, receipts and dead letters.
 #[derive(Debug)]
 pub(super) struct Rows {
+    pub(super) is_kept: bool,
     pub(super) record: Record,
     items: BTreeMap<Place, Item>,
     lanes: HashMap<Arc<str>, BTreeSet<(i64, Place)>>,
@@ -16,9 +17,11 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    pub(super) fn new(record: Record) -> Self {
+    /// An instance that is not there.
+    pub(super) fn new(instance: Arc<str>) -> Self {
         Self {
-            record,
+            is_kept: false,
+            record: Record::new(instance),
             items: BTreeMap::new(),
             lanes: HashMap::new(),
             receipts: BTreeMap::new(),
@@ -26,29 +29,20 @@ impl Rows {
         }
     }
 
-    pub(super) fn erase(&mut self) {
+    pub(super) fn clear_all(&mut self) {
         self.items.clear();
         self.lanes.clear();
         self.receipts.clear();
         self.letters.clear();
     }
 
-    /// The receipt of an id whose window is not over, swept or not.
-    pub(super) fn receipt(&self, id: &str, at: i64) -> Option<&Receipt> {
-        let receipt = self.receipts.get(id)?;
-        receipt
-            .expires_at
-            .is_none_or(|end| end > at)
-            .then_some(receipt)
-    }
-
     /// The item that came first, of those that nobody has in hand.
-    pub(super) fn oldest(&self) -> Option<Place> {
+    pub(super) fn oldest_item(&self) -> Option<&Item> {
         let free = self
             .items
             .values()
             .filter(|item| !self.record.taken.contains(&item.seq));
-        free.min_by_key(|item| item.seq).map(Item::place)
+        free.min_by_key(|item| item.seq)
     }
 
     pub(super) fn add_item(&mut self, item: Item) {
@@ -73,25 +67,25 @@ impl Rows {
         Some(item)
     }
 
-    pub(super) fn has_item(&self, place: Place) -> bool {
-        self.items.contains_key(&place)
+    pub(super) fn item(&self, place: Place) -> Option<&Item> {
+        self.items.get(&place)
     }
 
     /// The highest rank among the live items of a lane.
-    pub(super) fn lane_rank(&self, lane: &str) -> Option<i64> {
+    pub(super) fn rank_of_lane(&self, lane: &str) -> Option<i64> {
         let members = self.lanes.get(lane)?;
         members.iter().map(|&(_, (_, rank, _))| rank).max()
     }
 
     /// The earliest due time later than `after` among the items.
-    pub(super) fn item_due(&self, after: i64) -> Option<i64> {
+    pub(super) fn due_after(&self, after: i64) -> Option<i64> {
         let (&(due, _, _), _) = self.items.range((after + 1, i64::MIN, i64::MIN)..).next()?;
         (due < NEVER).then_some(due)
     }
 
     /// The next items to run: those that waited and are due, then those that are ready; a keyed
     /// item never overtakes its lane.
-    pub(super) fn take(&self, now: i64, limit: usize) -> Vec<Item> {
+    pub(super) fn next_items(&self, now: i64, limit: usize) -> Vec<Item> {
         let taken: HashSet<i64> = self.record.taken.iter().copied().collect();
         let first_waiting = (1, i64::MIN, i64::MIN);
         let waited = self

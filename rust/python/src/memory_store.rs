@@ -1,14 +1,11 @@
 //! `MemoryStore` for Python: one crossing per batch.
 
-mod read;
-mod write;
-
 use durable_core::memory_store;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
+use crate::kernel::{Classes, read};
 use crate::{at_most, value_error};
-use write::Classes;
 
 /// The whole transition vocabulary over maps.
 #[pyclass(module = "durable_primitives._core._native")]
@@ -41,7 +38,8 @@ impl MemoryStore {
         }
         let claims = PyList::empty(py);
         if let Some(request) = request {
-            for claim in self.0.claim(&read::request(request)?) {
+            let request = read::request(request)?;
+            for claim in self.0.claim(&request).map_err(value_error)? {
                 claims.append(classes.claim(py, &claim)?)?;
             }
         }
@@ -124,12 +122,9 @@ impl MemoryStore {
     ) -> PyResult<Bound<'py, PyList>> {
         let classes = Classes::get(py)?;
         let answers = PyList::empty(py);
-        for lease in leases.try_iter()? {
-            let lease = lease?;
-            let instance = lease.getattr("instance")?;
-            let token = lease.getattr("token")?.extract()?;
-            let version = self.0.renew(&read::text(&instance)?, token, until);
-            answers.append(classes.renewal(&instance, version)?)?;
+        for lease in read::leases(leases)? {
+            let version = self.0.renew(&lease.instance, lease.token, until);
+            answers.append(classes.renewal(py, &lease.instance, version)?)?;
         }
         Ok(answers)
     }

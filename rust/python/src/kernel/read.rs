@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use durable_core::memory_store::model::{
-    Batching, Burial, ClaimRequest, Clear, Create, Due, Guard, How, NewItem, Place, Put, Release,
-    Removal, Reschedule, Retire, Transition,
+use durable_core::transition::model::{
+    Batching, Burial, ClaimRequest, Clear, Create, Due, Guard, Held, How, LeaseRef, NewItem, Put,
+    Release, Removal, Reschedule, Retire, Settlement, Transition,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
@@ -48,7 +48,7 @@ macro_rules! each {
 
 type Any<'a, 'py> = &'a Bound<'py, PyAny>;
 
-pub(super) fn text(value: Any<'_, '_>) -> PyResult<Arc<str>> {
+pub(crate) fn text(value: Any<'_, '_>) -> PyResult<Arc<str>> {
     Ok(value.cast::<PyString>()?.to_str()?.into())
 }
 
@@ -64,7 +64,7 @@ fn flag(value: Any<'_, '_>) -> PyResult<bool> {
     value.extract()
 }
 
-pub(super) fn transition(t: Any<'_, '_>) -> PyResult<Transition> {
+pub(crate) fn transition(t: Any<'_, '_>) -> PyResult<Transition> {
     let guard = get!(t, "guard");
     Ok(Transition {
         instance: text(&get!(t, "instance"))?,
@@ -99,7 +99,7 @@ pub(super) fn transition(t: Any<'_, '_>) -> PyResult<Transition> {
     })
 }
 
-pub(super) fn request(request: Any<'_, '_>) -> PyResult<ClaimRequest> {
+pub(crate) fn request(request: Any<'_, '_>) -> PyResult<ClaimRequest> {
     Ok(ClaimRequest {
         owner: text(&get!(request, "owner"))?,
         at: number(&get!(request, "at"))?,
@@ -107,6 +107,21 @@ pub(super) fn request(request: Any<'_, '_>) -> PyResult<ClaimRequest> {
         limit: get!(request, "limit").extract()?,
         take: get!(request, "take").extract()?,
     })
+}
+
+pub(crate) fn transitions(transitions: Any<'_, '_>) -> PyResult<Vec<Transition>> {
+    let each = transitions.try_iter()?;
+    each.map(|one| transition(&one?)).collect()
+}
+
+pub(crate) fn leases(leases: Any<'_, '_>) -> PyResult<Vec<LeaseRef>> {
+    let lease = |lease: Any<'_, '_>| {
+        Ok(LeaseRef {
+            instance: text(&get!(lease, "instance"))?,
+            token: number(&get!(lease, "token"))?,
+        })
+    };
+    leases.try_iter()?.map(|one| lease(&one?)).collect()
 }
 
 fn read_guard(guard: Any<'_, '_>) -> PyResult<Guard> {
@@ -150,25 +165,35 @@ fn new_item(item: Any<'_, '_>) -> PyResult<NewItem> {
     })
 }
 
-fn place(item: Any<'_, '_>) -> PyResult<Place> {
-    Ok((
-        number(&get!(item, "due"))?,
-        number(&get!(item, "rank"))?,
-        number(&get!(item, "seq"))?,
-    ))
+fn held(item: Any<'_, '_>) -> PyResult<Held> {
+    Ok(Held {
+        place: (
+            number(&get!(item, "due"))?,
+            number(&get!(item, "rank"))?,
+            number(&get!(item, "seq"))?,
+        ),
+        id: optional!(item, "id", text),
+        lane: optional!(item, "lane", text),
+        at: number(&get!(item, "at"))?,
+    })
+}
+
+fn settlement(value: Any<'_, '_>) -> PyResult<Settlement> {
+    let word = value.cast::<PyString>()?.to_str()?;
+    Settlement::named(word).ok_or_else(|| unknown("settlement", word))
 }
 
 fn removal(removal: Any<'_, '_>) -> PyResult<Removal> {
     Ok(Removal {
-        place: place(&get!(removal, "item"))?,
-        settlement: text(&get!(removal, "settlement"))?,
+        item: held(&get!(removal, "item"))?,
+        settlement: settlement(&get!(removal, "settlement"))?,
         expires_at: number(&get!(removal, "expires_at"))?,
     })
 }
 
 fn reschedule(change: Any<'_, '_>) -> PyResult<Reschedule> {
     Ok(Reschedule {
-        place: place(&get!(change, "item"))?,
+        item: held(&get!(change, "item"))?,
         due: number(&get!(change, "due"))?,
         attempt: number(&get!(change, "attempt"))?,
         delivery: number(&get!(change, "delivery"))?,
@@ -177,14 +202,22 @@ fn reschedule(change: Any<'_, '_>) -> PyResult<Reschedule> {
     })
 }
 
-fn mark(item: Any<'_, '_>) -> PyResult<(Place, i64)> {
-    Ok((place(item)?, number(&get!(item, "delivery"))?))
+/// An item as it is to be stored.
+fn mark(item: Any<'_, '_>) -> PyResult<Reschedule> {
+    Ok(Reschedule {
+        item: held(item)?,
+        due: number(&get!(item, "due"))?,
+        attempt: number(&get!(item, "attempt"))?,
+        delivery: number(&get!(item, "delivery"))?,
+        error: optional!(item, "error", text),
+        blocks: flag(&get!(item, "blocks"))?,
+    })
 }
 
 fn burial(burial: Any<'_, '_>) -> PyResult<Burial> {
     Ok(Burial {
         id: text(&get!(burial, "id"))?,
-        place: optional!(burial, "item", place),
+        item: optional!(burial, "item", held),
         payload: bytes(&get!(burial, "payload"))?,
         attempts: number(&get!(burial, "attempts"))?,
         error: text(&get!(burial, "error"))?,
@@ -196,7 +229,7 @@ fn burial(burial: Any<'_, '_>) -> PyResult<Burial> {
 fn retire(retire: Any<'_, '_>) -> PyResult<Retire> {
     Ok(Retire {
         segment: number(&get!(retire, "segment"))?,
-        settlement: text(&get!(retire, "settlement"))?,
+        settlement: settlement(&get!(retire, "settlement"))?,
         expires_at: number(&get!(retire, "expires_at"))?,
     })
 }

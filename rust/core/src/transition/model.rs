@@ -94,6 +94,11 @@ impl Record {
         }
     }
 
+    /// How long what ends now is remembered.
+    pub fn remembered_ms(&self) -> i64 {
+        self.linger_ms.filter(|&ms| ms != 0).unwrap_or(TOMBSTONE_MS)
+    }
+
     /// Whether there is an instance, and not only what is left of one.
     pub fn is_live(&self) -> bool {
         &*self.status != TERMINATED
@@ -125,6 +130,69 @@ impl Item {
     pub fn place(&self) -> Place {
         (self.due, self.rank, self.seq)
     }
+
+    /// What its owner need know of it.
+    pub fn held(&self) -> Held {
+        Held {
+            place: self.place(),
+            id: self.id.clone(),
+            lane: self.lane.clone(),
+            at: self.at,
+        }
+    }
+}
+
+/// An item in its owner's hands, as far as a change to it needs to know.
+#[derive(Clone, Debug)]
+pub struct Held {
+    pub place: Place,
+    pub id: Option<Arc<str>>,
+    pub lane: Option<Arc<str>>,
+    pub at: i64,
+}
+
+impl Held {
+    /// Its sequence.
+    pub fn seq(&self) -> i64 {
+        self.place.2
+    }
+}
+
+/// How an event ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settlement {
+    Done,
+    Dead,
+    Cancelled,
+    Cleared,
+    Expired,
+}
+
+impl Settlement {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Done,
+        Self::Dead,
+        Self::Cancelled,
+        Self::Cleared,
+        Self::Expired,
+    ];
+
+    /// The word that is stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Dead => "dead",
+            Self::Cancelled => "cancelled",
+            Self::Cleared => "cleared",
+            Self::Expired => "expired",
+        }
+    }
+
+    /// The settlement that a word stands for.
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.as_str() == word)
+    }
 }
 
 /// Proof that an event id was accepted.
@@ -136,7 +204,7 @@ pub struct Receipt {
     pub due: i64,
     pub rank: i64,
     pub segment: i64,
-    pub settlement: Option<Arc<str>>,
+    pub settlement: Option<Settlement>,
     pub expires_at: Option<i64>,
 }
 
@@ -216,15 +284,15 @@ pub struct Batching {
 /// An item leaves for good.
 #[derive(Clone, Debug)]
 pub struct Removal {
-    pub place: Place,
-    pub settlement: Arc<str>,
+    pub item: Held,
+    pub settlement: Settlement,
     pub expires_at: i64,
 }
 
-/// An item goes back to wait.
+/// What of an item changes: that it goes back to wait or, in `mark`, that a delivery was counted.
 #[derive(Clone, Debug)]
 pub struct Reschedule {
-    pub place: Place,
+    pub item: Held,
     pub due: i64,
     pub attempt: i64,
     pub delivery: i64,
@@ -236,7 +304,7 @@ pub struct Reschedule {
 #[derive(Clone, Debug)]
 pub struct Burial {
     pub id: Arc<str>,
-    pub place: Option<Place>,
+    pub item: Option<Held>,
     pub payload: Arc<[u8]>,
     pub attempts: i64,
     pub error: Arc<str>,
@@ -245,10 +313,10 @@ pub struct Burial {
 }
 
 /// All items of the segments up to one leave together.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Retire {
     pub segment: i64,
-    pub settlement: Arc<str>,
+    pub settlement: Settlement,
     pub expires_at: i64,
 }
 
@@ -302,7 +370,7 @@ pub struct Transition {
     pub remove: Vec<Removal>,
     pub reschedule: Vec<Reschedule>,
     pub give_back: Vec<i64>,
-    pub mark: Vec<(Place, i64)>,
+    pub mark: Vec<Reschedule>,
     pub bury: Vec<Burial>,
     pub redrive: Vec<Arc<str>>,
     pub discard: Vec<Arc<str>>,
@@ -363,4 +431,11 @@ pub struct Claim {
     pub record: Record,
     pub items: Vec<Item>,
     pub suspects: Vec<i64>,
+}
+
+/// A held lease, by its fencing token.
+#[derive(Clone, Debug)]
+pub struct LeaseRef {
+    pub instance: Arc<str>,
+    pub token: i64,
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use durable_core::memory_store::model::{
-    Accepted, Claim, DeadLetter, Item, Outcome, Receipt, Record, Tally,
+use durable_core::transition::model::{
+    Accepted, Claim, DeadLetter, Item, Outcome, Receipt, Record, Settlement, Tally,
 };
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -12,7 +12,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 
 /// The Python classes that answers are made of.
-pub(super) struct Classes {
+pub(crate) struct Classes {
     accepted: Py<PyAny>,
     outcome: Py<PyAny>,
     claim: Py<PyAny>,
@@ -29,7 +29,7 @@ static CLASSES: PyOnceLock<Classes> = PyOnceLock::new();
 
 impl Classes {
     /// The classes, looked up once.
-    pub(super) fn get(py: Python<'_>) -> PyResult<&Self> {
+    pub(crate) fn get(py: Python<'_>) -> PyResult<&Self> {
         CLASSES.get_or_try_init(py, || {
             let transition = py.import("durable_primitives.kernel.transition")?;
             let record = py.import("durable_primitives.kernel.record")?;
@@ -52,7 +52,7 @@ impl Classes {
     }
 
     /// An outcome; fields that stand at their default are left to it.
-    pub(super) fn outcome<'py>(
+    pub(crate) fn outcome<'py>(
         &self,
         py: Python<'py>,
         outcome: &Outcome,
@@ -107,7 +107,7 @@ impl Classes {
         self.accepted.bind(py).call1(fields)
     }
 
-    pub(super) fn claim<'py>(&self, py: Python<'py>, claim: &Claim) -> PyResult<Bound<'py, PyAny>> {
+    pub(crate) fn claim<'py>(&self, py: Python<'py>, claim: &Claim) -> PyResult<Bound<'py, PyAny>> {
         let fields = (
             self.record(py, &claim.record)?,
             self.items(py, &claim.items)?,
@@ -116,16 +116,17 @@ impl Classes {
         self.claim.bind(py).call1(fields)
     }
 
-    pub(super) fn renewal<'py>(
+    pub(crate) fn renewal<'py>(
         &self,
-        instance: &Bound<'py, PyAny>,
+        py: Python<'py>,
+        instance: &str,
         version: Option<i64>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let fields = (instance, version.is_some(), version.unwrap_or(0));
-        self.renewal.bind(instance.py()).call1(fields)
+        self.renewal.bind(py).call1(fields)
     }
 
-    pub(super) fn items<'py>(
+    pub(crate) fn items<'py>(
         &self,
         py: Python<'py>,
         items: &[Item],
@@ -133,7 +134,7 @@ impl Classes {
         tuple(py, items.iter().map(|item| self.item(py, item)))
     }
 
-    pub(super) fn item<'py>(&self, py: Python<'py>, item: &Item) -> PyResult<Bound<'py, PyAny>> {
+    pub(crate) fn item<'py>(&self, py: Python<'py>, item: &Item) -> PyResult<Bound<'py, PyAny>> {
         self.item.bind(py).call1((
             item.seq,
             item.id.as_deref(),
@@ -150,7 +151,7 @@ impl Classes {
         ))
     }
 
-    pub(super) fn snapshot<'py>(
+    pub(crate) fn snapshot<'py>(
         &self,
         py: Python<'py>,
         record: Option<&Record>,
@@ -179,12 +180,12 @@ impl Classes {
             receipt.due,
             receipt.rank,
             receipt.segment,
-            receipt.settlement.as_deref(),
+            receipt.settlement.map(Settlement::as_str),
             receipt.expires_at,
         ))
     }
 
-    pub(super) fn letter<'py>(
+    pub(crate) fn letter<'py>(
         &self,
         py: Python<'py>,
         letter: &DeadLetter,
@@ -203,7 +204,7 @@ impl Classes {
         ))
     }
 
-    pub(super) fn tally<'py>(&self, py: Python<'py>, tally: Tally) -> PyResult<Bound<'py, PyAny>> {
+    pub(crate) fn tally<'py>(&self, py: Python<'py>, tally: Tally) -> PyResult<Bound<'py, PyAny>> {
         let fields = (
             tally.ready,
             tally.delayed,
@@ -214,7 +215,7 @@ impl Classes {
         self.tally.bind(py).call1(fields)
     }
 
-    pub(super) fn record<'py>(
+    pub(crate) fn record<'py>(
         &self,
         py: Python<'py>,
         record: &Record,

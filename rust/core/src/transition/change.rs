@@ -1,13 +1,11 @@
-//! What a transition does: the twin of `durable_primitives.kernel.apply`, word for word.
+//! The parts of one transition, in the order in which they stand in it.
 
 use std::sync::Arc;
 
-use super::incoming::receipt;
 use super::model::{
-    How, ITEMS_DUE, Outcome, Receipt, Record, Release, TERMINATED, TOMBSTONE_MS, Transition,
+    How, ITEMS_DUE, Outcome, Record, Release, TERMINATED, TOMBSTONE_MS, Transition,
 };
-use super::rows::Rows;
-use crate::InvalidArgument;
+use super::shelf::Shelf;
 
 /// A new record, or a tombstone brought to a new life: the generation that `erase` raised is kept.
 pub(super) fn open(t: &Transition, record: &mut Record) {
@@ -22,9 +20,9 @@ pub(super) fn open(t: &Transition, record: &mut Record) {
 }
 
 /// Leaves a tombstone.
-pub(super) fn erase(rows: &mut Rows) {
-    rows.erase();
-    let record = &mut rows.record;
+pub(super) fn erase<S: Shelf>(shelf: &mut S) -> Result<(), S::Error> {
+    shelf.erase()?;
+    let record = shelf.record_mut();
     record.status = TERMINATED.into();
     record.data = Arc::default();
     record.held = false;
@@ -40,30 +38,31 @@ pub(super) fn erase(rows: &mut Rows) {
     record.purge_at = None;
     record.version += 1;
     record.generation += 1;
+    Ok(())
 }
 
-/// The parts of one transition, applied to the rows of one instance.
-pub(super) struct Change<'a> {
+/// The parts of one transition, applied to one instance.
+pub(super) struct Change<'a, S> {
     pub(super) t: &'a Transition,
-    pub(super) rows: &'a mut Rows,
+    pub(super) shelf: &'a mut S,
     pub(super) outcome: Outcome,
 }
 
-impl<'a> Change<'a> {
-    pub(super) fn new(t: &'a Transition, rows: &'a mut Rows, created: bool) -> Self {
+impl<'a, S: Shelf> Change<'a, S> {
+    pub(super) fn new(t: &'a Transition, shelf: &'a mut S, created: bool) -> Self {
         let outcome = Outcome {
             verdict: "applied",
             created,
             ..Outcome::default()
         };
-        Self { t, rows, outcome }
+        Self { t, shelf, outcome }
     }
 
-    pub(super) fn run(mut self) -> Result<Outcome, InvalidArgument> {
-        self.check_places()?;
-        self.change();
+    pub(super) fn run(mut self) -> Result<Outcome, S::Error> {
+        self.check_hand()?;
+        self.change()?;
         let t = self.t;
-        let record = &mut self.rows.record;
+        let record = self.shelf.record_mut();
         record.updated_at = t.at;
         refresh_purge(record, t.at);
         let shows_dues = !t.dues.is_empty() || t.batching.is_some() || t.seal;
@@ -79,63 +78,46 @@ impl<'a> Change<'a> {
     }
 
     /// Items that the owner speaks of must be there: it holds the lease.
-    fn check_places(&self) -> Result<(), InvalidArgument> {
+    fn check_hand(&self) -> Result<(), S::Error> {
         let t = self.t;
-        let places = (t.remove.iter().map(|change| change.place))
-            .chain(t.reschedule.iter().map(|change| change.place))
-            .chain(t.mark.iter().map(|&(place, _)| place))
-            .chain(t.bury.iter().filter_map(|burial| burial.place));
-        for place in places {
-            if !self.rows.has_item(place) {
-                return Err(InvalidArgument::new(
-                    "item",
-                    "one that the owner has in hand",
-                    place,
-                ));
-            }
-        }
-        Ok(())
+        (t.remove.iter().map(|removal| &removal.item))
+            .chain(t.reschedule.iter().map(|change| &change.item))
+            .chain(t.mark.iter().map(|change| &change.item))
+            .chain(t.bury.iter().filter_map(|burial| burial.item.as_ref()))
+            .try_for_each(|item| self.shelf.check(item))
     }
 
-    fn change(&mut self) {
+    fn change(&mut self) -> Result<(), S::Error> {
         let t = self.t;
         self.put();
         for id in &t.remember {
-            let segment = self.rows.record.segment;
-            self.keep_receipt(Receipt {
-                segment,
-                ..receipt(id, 0, 0)
-            });
+            self.shelf.remember(id)?;
         }
-        self.settle_taken();
-        self.rarely();
-        self.append();
+        self.settle_taken()?;
+        self.rarely()?;
+        self.append()?;
         if t.append.is_empty() || self.outcome.accepted.iter().any(|one| !one.duplicate) {
-            if t.seal && self.rows.record.segment_count > 0 {
+            if t.seal && self.shelf.record().segment_count > 0 {
                 self.seal();
             }
             self.change_dues();
         }
         if t.progress {
-            self.rows.record.deliveries = 1;
+            self.shelf.record_mut().deliveries = 1;
         }
-        if t.take > 0 && !self.rows.record.held {
-            self.outcome.items = self.rows.take(t.at, t.take);
-            self.rows
-                .record
-                .taken
-                .extend(self.outcome.items.iter().map(|item| item.seq));
+        if t.take > 0 {
+            self.take()?;
         }
-        if t.release == Release::Yes
-            || (t.release == Release::Idle && self.rows.record.taken.is_empty())
-        {
-            self.release();
+        let is_idle = || self.shelf.record().taken.is_empty();
+        if t.release == Release::Yes || (t.release == Release::Idle && is_idle()) {
+            self.release()?;
         }
+        Ok(())
     }
 
     fn put(&mut self) {
         if let Some(put) = &self.t.put {
-            let record = &mut self.rows.record;
+            let record = self.shelf.record_mut();
             record.status = Arc::clone(&put.status);
             record.data = Arc::clone(&put.data);
             record.held = put.held;
@@ -148,7 +130,7 @@ impl<'a> Change<'a> {
     // Dues and leases.
 
     fn change_dues(&mut self) {
-        let dues = &mut self.rows.record.dues;
+        let dues = &mut self.shelf.record_mut().dues;
         for due in &self.t.dues {
             match (due.how, dues.get_mut(&due.name)) {
                 (How::Clear, _) => {
@@ -163,9 +145,18 @@ impl<'a> Change<'a> {
         }
     }
 
-    fn release(&mut self) {
+    fn take(&mut self) -> Result<(), S::Error> {
+        if !self.shelf.record().held {
+            self.outcome.items = self.shelf.take(self.t.at, self.t.take)?;
+            let taken = self.outcome.items.iter().map(|item| item.seq);
+            self.shelf.record_mut().taken.extend(taken);
+        }
+        Ok(())
+    }
+
+    fn release(&mut self) -> Result<(), S::Error> {
         let t = self.t;
-        let record = &mut self.rows.record;
+        let record = self.shelf.record_mut();
         // After an idle take nothing is ready: the next chance comes with the first item that waits.
         let was_idle = t.release == Release::Idle && t.take > 0 && !record.held;
         let after = if was_idle { t.at } else { -1 };
@@ -173,16 +164,17 @@ impl<'a> Change<'a> {
         record.taken.clear();
         record.deliveries = 0;
         let due = if record.count > 0 {
-            self.rows.item_due(after)
+            self.shelf.item_due(after)?
         } else {
             None
         };
-        let dues = &mut self.rows.record.dues;
+        let dues = &mut self.shelf.record_mut().dues;
         match due {
             Some(due) => dues.insert(ITEMS_DUE.into(), due.max(t.at)),
             None => dues.remove(ITEMS_DUE),
         };
         self.outcome.released = true;
+        Ok(())
     }
 }
 

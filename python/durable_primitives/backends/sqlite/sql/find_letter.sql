@@ -1,0 +1,5 @@
+-- One dead letter.
+-- parameters: ik, id
+SELECT id, payload, lane, rank, at, failed_at, attempts, error, count, expires_at
+FROM durable_letter
+WHERE ik = ? AND id = ?

@@ -1,0 +1,148 @@
+"""One transaction for each call, all of it or nothing: what a store does, and how it is done through Python's sqlite3.
+
+Its twin `durable_primitives._core._native.SQLiteStore` does the same without the interpreter lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
+from sqlite3 import Connection, Error
+from typing import Protocol
+
+from durable_primitives.backends.sqlite.record_cache import RecordCache
+from durable_primitives.backends.sqlite.shelf import SQLiteShelf
+from durable_primitives.backends.sqlite.statements import sql
+from durable_primitives.kernel.apply import apply, claim, renew
+from durable_primitives.kernel.transition import Claim, ClaimRequest, LeaseRef, Outcome, Renewal, Transition
+
+
+class Store(Protocol):
+    """One namespace on one connection.  What SQLite refuses is a `sqlite3.Error`; then nothing has changed.
+
+    Only where `committing` says so, COMMIT itself was refused, and it depends on the error.
+    """
+
+    def close(self) -> None:
+        """Let go of the database."""
+
+    def pragma(self, setting: str) -> object:
+        """Run ``PRAGMA {setting}``; the first value of its answer."""
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction that failed could not be rolled back."""
+        ...
+
+    @property
+    def committing(self) -> bool:
+        """Whether COMMIT was under way when the last call failed."""
+        ...
+
+    def commit(
+        self, transitions: Sequence[Transition], request: ClaimRequest | None
+    ) -> tuple[list[Outcome], list[Claim], bool]:
+        """Apply the transitions and serve the claim; also whether an alarm came nearer."""
+        ...
+
+    def renew(self, leases: Sequence[LeaseRef], until: int) -> tuple[list[Renewal], bool]:
+        """Extend the leases that are still held; also whether an alarm came nearer."""
+        ...
+
+    def sweep(self, now: int, budget: int) -> int:
+        """Delete at most `budget` rows that have outlived their retention; how many went."""
+        ...
+
+
+class PythonStore:
+    """A store that runs `durable_primitives.kernel.apply`."""
+
+    def __init__(self, connection: Connection, nk: int) -> None:
+        self._connection, self._nk = connection, nk
+        self._cache = RecordCache()
+        self.committing = False
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def pragma(self, setting: str) -> object:
+        row = self._connection.execute(f"PRAGMA {setting}").fetchone()
+        return None if row is None else row[0]
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._connection.in_transaction
+
+    def commit(
+        self, transitions: Sequence[Transition], request: ClaimRequest | None
+    ) -> tuple[list[Outcome], list[Claim], bool]:
+        with self._transaction():
+            shelf = self._shelf()
+            outcomes = _apply_all(transitions, shelf)
+            claims = [] if request is None else _claim_due(request, shelf)
+            nearer = shelf.store()
+        self._cache.keep(shelf.stored())
+        return outcomes, claims, nearer
+
+    def renew(self, leases: Sequence[LeaseRef], until: int) -> tuple[list[Renewal], bool]:
+        with self._transaction():
+            shelf = self._shelf()
+            shelf.load_records({ref.instance for ref in leases})
+            answers = [renew(ref, shelf.record(ref.instance), until) for ref in leases]
+            for answer in answers:
+                if answer.held:
+                    shelf.touch(answer.instance)
+            nearer = shelf.store()
+        self._cache.keep(shelf.stored())
+        return answers, nearer
+
+    def sweep(self, now: int, budget: int) -> int:
+        gone = 0
+        execute, executemany = self._connection.execute, self._connection.executemany
+        with self._transaction():
+            for name in ("sweep_receipts", "sweep_letters"):
+                gone += execute(sql(name), (self._nk, now, budget - gone)).rowcount
+            rows = execute(sql("list_purgeable_instances"), (self._nk, now, budget - gone))
+            keys = [(ik,) for (ik,) in rows]
+            executemany(sql("delete_live_receipts"), keys)
+            executemany(sql("delete_instance"), keys)
+        self._cache.clear()
+        return gone + len(keys)
+
+    def _shelf(self) -> SQLiteShelf:
+        return SQLiteShelf(self._connection, self._nk, self._cache)
+
+    @contextmanager
+    def _transaction(self) -> Generator[None]:
+        self.committing = False
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            yield
+            self.committing = True
+            self._connection.execute("COMMIT")
+        except BaseException:
+            self._cache.clear()
+            with suppress(Error):  # `in_transaction` tells.
+                self._connection.rollback()
+            raise
+
+
+def _apply_all(transitions: Sequence[Transition], shelf: SQLiteShelf) -> list[Outcome]:
+    if not transitions:
+        return []
+    shelf.load(transitions)
+    outcomes: list[Outcome] = []
+    for transition in transitions:
+        outcome = apply(transition, shelf)
+        outcomes.append(outcome)
+        if outcome.verdict == "applied":
+            shelf.touch(transition.instance)
+    return outcomes
+
+
+def _claim_due(request: ClaimRequest, shelf: SQLiteShelf) -> list[Claim]:
+    claims: list[Claim] = []
+    for record in shelf.due_records(request):
+        claims.append(claim(record, request, shelf))
+        shelf.touch(record.instance)
+    return claims
