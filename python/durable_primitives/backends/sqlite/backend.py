@@ -48,8 +48,6 @@ class SQLiteBackend:
         'sqlite:///app.db'
     """
 
-    capabilities = Capabilities(durable=True, multi_process=True)
-
     def __init__(self, path: str | os.PathLike[str], *, durability: Durability = "full") -> None:
         name = os.fspath(path)
         if not name or name.startswith((":memory:", "file:")):
@@ -90,6 +88,11 @@ class SQLiteBackend:
     @property
     def url(self) -> str:
         return f"sqlite:///{self._name}"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do: the Rust writer leaves the interpreter free while it commits."""
+        return Capabilities(durable=True, multi_process=True, overlapping=self.writer == "native")
 
     @property
     def writer(self) -> Literal["native", "python"]:
