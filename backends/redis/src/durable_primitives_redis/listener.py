@@ -1,0 +1,82 @@
+"""Hears of alarms that others brought nearer: a subscription on a connection of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+from durable_primitives_redis.address import Address, Connection
+
+PAUSE_SECONDS = 0.5
+"""Between attempts to subscribe again."""
+
+PING_SECONDS = 15.0
+SILENCE_SECONDS = 40.0
+"""A connection on which not even an answer to a ping comes is broken."""
+
+
+class Listener:
+    """Calls `on_wake` for every message of others, and whenever one may have been missed."""
+
+    def __init__(self, address: Address, channel: str, client: str, on_wake: Callable[[], None]) -> None:
+        self._address, self._channel = address, channel
+        self._own = client.encode()
+        self._on_wake = on_wake
+        self._task: asyncio.Task[None] | None = None
+        self._subscribed = asyncio.Event()
+
+    async def start(self, seconds: float) -> None:
+        """Subscribe; returns when messages are heard, or after so many seconds: it goes on trying."""
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._run(), name="durable-primitives Redis listener")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._subscribed.wait()
+
+    async def close(self) -> None:
+        """Stop listening."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait((self._task,))
+            self._task = None
+
+    async def _run(self) -> None:
+        while True:
+            connection = self._address.connection()
+            try:
+                await connection.connect()
+                await self._listen(connection)
+            except (*self._address.lost, self._address.server_error):
+                await asyncio.sleep(PAUSE_SECONDS)
+            finally:
+                with suppress(*self._address.lost):
+                    await connection.disconnect(nowait=True)
+
+    async def _listen(self, connection: Connection) -> None:
+        await connection.send_packed_command(connection.pack_command("SUBSCRIBE", self._channel), False)
+        pinging = asyncio.get_running_loop().create_task(_ping(connection))
+        try:
+            while True:
+                async with asyncio.timeout(SILENCE_SECONDS):
+                    kind, _, content = await _message(connection)
+                if kind == b"subscribe":
+                    # Whatever was said before this, nobody heard.
+                    self._subscribed.set()
+                    self._on_wake()
+                elif kind == b"message" and not content.startswith(self._own):
+                    self._on_wake()
+        finally:
+            pinging.cancel()
+
+
+async def _message(connection: Connection) -> tuple[bytes, bytes, bytes]:
+    message = await connection.read_response()
+    kind, *rest = message if isinstance(message, list) else [message]
+    return kind, b"", rest[-1] if rest and isinstance(rest[-1], bytes) else b""
+
+
+async def _ping(connection: Connection) -> None:
+    while True:
+        await asyncio.sleep(PING_SECONDS)
+        await connection.send_packed_command(connection.pack_command("PING"), False)

@@ -1,0 +1,48 @@
+"""The Lua scripts: one verb per file, with the common parts that it names in its header."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib.resources import files
+
+_FOLDER = files(__package__) / "lua"
+_USES = "-- uses:"
+
+
+class Script:
+    """One verb, as the server knows it.
+
+    Example:
+        >>> Script("next_due").name
+        'next_due'
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.source = _composed(name)
+        self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
+
+
+def _composed(name: str) -> str:
+    verb = (_FOLDER / f"{name}.lua").read_text("utf-8")
+    (uses,) = (line for line in verb.splitlines() if line.startswith(_USES))
+    common = [(_FOLDER / "common" / f"{part}.lua").read_text("utf-8") for part in uses.removeprefix(_USES).split()]
+    return "\n".join(_bare(text) for text in (*common, verb))
+
+
+def _bare(text: str) -> str:
+    """Without comments and indents: the server keeps the source, and hashes it at each load."""
+    lines = (line.strip() for line in text.splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith("--"))
+
+
+COMMIT = Script("commit")
+RENEW = Script("renew")
+LOAD = Script("load")
+ITEMS = Script("items")
+LETTERS = Script("letters")
+SCAN = Script("scan")
+TALLY = Script("tally")
+SWEEP = Script("sweep")
+NEXT_DUE = Script("next_due")
+OPEN = Script("open")
