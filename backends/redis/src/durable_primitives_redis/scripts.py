@@ -26,8 +26,26 @@ class Script:
 def _composed(name: str) -> str:
     verb = (_FOLDER / f"{name}.lua").read_text("utf-8")
     (uses,) = (line for line in verb.splitlines() if line.startswith(_USES))
-    common = [(_FOLDER / "common" / f"{part}.lua").read_text("utf-8") for part in uses.removeprefix(_USES).split()]
-    return "\n".join(_bare(text) for text in (*common, verb))
+    parts = uses.removeprefix(_USES).split()
+    seldom = [f"local {part[:-1]}, made_{part[:-1]}" for part in parts if part.endswith("?")]
+    return "\n".join([*seldom, *(_part(part) for part in parts), _bare(verb)])
+
+
+def _part(name: str) -> str:
+    """A common part.  One that is needed seldom, marked with ``?``, is a function that gives what the part returns: to
+    make its functions takes the server longer than to call them, so it makes them when they are called for.
+    """
+    bare = _bare((_FOLDER / "common" / f"{name.rstrip('?')}.lua").read_text("utf-8"))
+    if not name.endswith("?"):
+        return bare
+    name = name[:-1]
+    return f"""
+{name} = function()
+made_{name} = made_{name} or (function()
+{bare}
+end)()
+return made_{name}
+end"""
 
 
 def _bare(text: str) -> str:

@@ -4,28 +4,16 @@
 -- arguments: a packed `CommitRequest`; the channel of wake-ups
 -- replies: a packed `CommitReply`
 -- complexity: O(log n) for each item that comes, is taken or leaves; O(log n) for each instance
--- uses: wire keys record receipts items take letters transition refusal change claim replay
+-- uses: wire keys record receipts items erasing? finding? choosing? letters? take transition refusal append change rare? moving? claim replay
 
 local reply_key, buffer, channel = KEYS[1], ARGV[1], ARGV[2]
 
 local function open_record(w, t)
-  if not w.exists then
-    new_record(w, t.at)
-  end
-  w.created_at, w.purge_at = t.at, nil
+  w.exists, w.created_at, w.purge_at = true, t.at, nil
   local create = t.create
   if create then
-    w.status, w.data, w.segment, w.linger_ms = create.status, create.data, create.segment, create.linger_ms
+    w.status, w.data, w.segment, w.linger_ms = create.status, create.data, create.third, create.linger_ms
   end
-end
-
--- Leave a tombstone (`kernel.apply._erase`).
-local function erase(w)
-  delete_rows(w)
-  w.status, w.data, w.held, w.linger_ms, w.dues = TERMINATED, EMPTY_BYTES, false, TOMBSTONE_MS, {}
-  w.owner, w.taken, w.cancels, w.count, w.segment_count, w.deliveries, w.finished = nil, {}, {}, 0, 0, 0, 0
-  w.purge_at = nil
-  w.version, w.generation = w.version + 1, w.generation + 1
 end
 
 -- The outcome, packed, and whether anything changed.
@@ -41,7 +29,7 @@ local function apply(t)
   end
   touch(w)
   if live and t.erase then
-    erase(w)
+    erasing().erase(w)
     live = false
   end
   local created = not live and opens ~= nil
@@ -51,8 +39,7 @@ local function apply(t)
   return change(w, t, created), true
 end
 
-local offset, request, partitions, client, number, places
-local count
+local count, offset, client, number, request, partitions, places
 count, offset = read_array(buffer, 0)
 offset, stem, client, number, request, partitions, places = unpack_limit(buffer, 6, offset)
 local answered = earlier_reply(reply_key, number)
@@ -60,8 +47,7 @@ if answered then
   return answered
 end
 
-local parts = {}
-local transitions = {}
+local parts, transitions = {}, {}
 count, offset = read_array(buffer, offset)
 for index = 1, count do
   local place = places[index]
@@ -82,13 +68,12 @@ local claims = {}
 if request then
   claims = serve_claim(request, partitions)
 end
-changed = changed or #claims > 0
 local nearest = store_records()
 if nearest then
   call('PUBLISH', channel, client .. ' ' .. field(nearest))
 end
 local reply = '\148' .. array_of(outcomes) .. array_of(claims) .. pack(nearest, server_micros())
-if changed then
+if changed or #claims > 0 then
   keep_reply(reply_key, number, reply)
 end
 return reply

@@ -4,7 +4,7 @@
 -- arguments: a packed `ItemsRequest`
 -- replies: packed `Item`s
 -- complexity: O(limit + log n), for segment 0 times the number of different ranks
--- uses: wire keys record receipts items
+-- uses: wire keys record items finding?
 
 local place, instance, segment, after, limit
 stem, place, instance, segment, after, limit = unpack(cmsgpack.unpack(ARGV[1]))
@@ -13,9 +13,9 @@ local w = find_record(partition_prefix(place), instance)
 if not w.exists then
   return '\144'
 end
-local seqs = batched_after(w, segment, after, segment, limit)
+local seqs = finding().batched_after(w, segment, after, segment, limit)
 if segment == 0 then
-  local loose = loose_after(w, after, limit)
+  local loose = finding().loose_after(w, after, limit)
   for _, seq in ipairs(w.taken) do
     loose[#loose + 1] = seq > after and seq or nil
   end

@@ -6,6 +6,11 @@
 -- complexity: O(1) for each id
 -- uses: wire keys record receipts
 
+-- As the kernel's `Receipt`.
+local function receipt_reply(id, row)
+  return (byte(row) == LIVE and '\150' or '\152') .. pack(id) .. sub(row, 2)
+end
+
 local place, instance, receipt_ids, letter_ids
 stem, place, instance, receipt_ids, letter_ids = unpack(cmsgpack.unpack(ARGV[1]))
 

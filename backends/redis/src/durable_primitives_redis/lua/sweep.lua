@@ -4,7 +4,7 @@
 -- arguments: a packed `SweepRequest`
 -- replies: how many rows went
 -- complexity: O(log n) for each row; an instance that goes is unlinked, its rows are freed in the background
--- uses: wire keys record receipts letters
+-- uses: wire keys record receipts letters? erasing?
 
 -- Ends of receipts, each for the events of one transition, that are looked at together.
 local PAGE = 100
@@ -45,7 +45,7 @@ local function sweep_instance(w)
       end
       local member = found[index]
       if byte(member) == 0x6c then
-        gone = gone + drop_letter(w, sub(member, 2))
+        gone = gone + letters().drop_letter(w, sub(member, 2))
       else
         sweep_receipts(w, member, found[index + 1])
       end
@@ -66,7 +66,7 @@ local function sweep_record(w)
     call('ZADD', w.part .. 'purge', first, w.instance)
     return
   end
-  delete_rows(w)
+  erasing().delete_rows(w)
   call('UNLINK', w.part .. 'record:' .. w.instance)
   call('ZREM', w.part .. 'names', w.instance)
   call('ZREM', w.part .. 'purge', w.instance)

@@ -4,7 +4,7 @@
 -- arguments: a packed `TallyRequest`
 -- replies: a packed `Tally`
 -- complexity: O(log n), and O(1) for each item in hand
--- uses: wire keys record receipts items
+-- uses: wire keys record items finding?
 
 local place, instance, now
 stem, place, instance, now = unpack(cmsgpack.unpack(ARGV[1]))
@@ -19,7 +19,7 @@ local retrying = call('ZCOUNT', row_key(w, 'retrying'), '(' .. field(now), '+inf
 local ready = call('ZCARD', row_key(w, 'ready'))
 
 -- Items came in the order of their sequences, but for those in `ages`: the first one is the oldest, or one of those is.
-local first = oldest_free(w)
+local first = finding().oldest_free(w)
 local in_hand = 0
 for _, item in ipairs(find_items(w, w.taken)) do
   in_hand = in_hand + 1
@@ -27,7 +27,7 @@ for _, item in ipairs(find_items(w, w.taken)) do
 end
 local oldest_at
 if first then
-  oldest_at = find_item(w, first).at
+  oldest_at = find_items(w, { first })[1].at
   local aged = call('ZRANGE', row_key(w, 'ages'), 0, 0, 'WITHSCORES')[2]
   oldest_at = aged and math.min(oldest_at, tonumber(aged)) or oldest_at
 end

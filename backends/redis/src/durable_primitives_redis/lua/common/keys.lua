@@ -26,10 +26,6 @@
 -- "Free" is what the owner has not in hand.
 
 local call = redis.call
-local KINDS = {
-  'items', 'ready', 'waiting', 'order', 'retrying', 'lanes', 'blocking', 'segments', 'ages', 'receipts', 'loose',
-  'expiring', 'letters', 'dead',
-}
 -- Lua can pass about 8,000 arguments at once; an even number, so that pairs stay together.
 local MOST_ARGUMENTS = 7000
 
@@ -60,17 +56,17 @@ local function call_many(command, key, arguments)
 end
 
 -- HMGET with any number of fields.
-local function get_many(key, fields)
-  local n = #fields
+local function get_many(key, names)
+  local n = #names
   if n == 0 then
     return {}
   elseif n <= MOST_ARGUMENTS then
-    return call('HMGET', key, unpack(fields))
+    return call('HMGET', key, unpack(names))
   end
   local values = {}
   for first = 1, n, MOST_ARGUMENTS do
     local last = math.min(first + MOST_ARGUMENTS - 1, n)
-    for index, value in ipairs(call('HMGET', key, unpack(fields, first, last))) do
+    for index, value in ipairs(call('HMGET', key, unpack(names, first, last))) do
       values[first + index - 1] = value
     end
   end

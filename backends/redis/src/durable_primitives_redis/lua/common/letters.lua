@@ -12,20 +12,17 @@ local function drop_letter(w, id)
   return call('HDEL', row_key(w, 'letters'), id)
 end
 
-local function letter_row(id, payload, lane, rank, at, failed_at, attempts, problem, count, expires_at)
-  return '\154' .. pack(id) .. payload .. pack(lane, rank, at, failed_at, attempts, problem, count, expires_at)
-end
-
 -- What a redrive needs: the payload with its header, lane, rank, at and expires_at.
 local function find_letter(w, id)
   local row = call('HGET', row_key(w, 'letters'), id)
   if not row then
     return nil
   end
-  local letter = {}
+  local payload, lane, rank, at, expires_at, _
   local offset = unpack_one(row, 1)
-  letter.payload, offset = read_bytes(row, offset)
-  offset, letter.lane, letter.rank, letter.at, letter.failed_at, letter.attempts, letter.problem, letter.count,
-    letter.expires_at = unpack_limit(row, 8, offset)
-  return letter
+  payload, offset = read_bytes(row, offset)
+  _, lane, rank, at, _, _, _, _, expires_at = unpack_limit(row, 8, offset)
+  return { payload = payload, lane = lane, rank = rank, at = at, expires_at = expires_at }
 end
+
+return { keep_letter = keep_letter, drop_letter = drop_letter, find_letter = find_letter }

@@ -9,22 +9,20 @@ local TOMBSTONE_MS = 86400000
 local records = {}
 local touched = {}
 
-local function new_record(w, at)
-  w.exists = true
-  w.status, w.data, w.version, w.generation, w.held, w.dues = '', EMPTY_BYTES, 0, 1, false, {}
-  w.linger_ms, w.purge_at, w.token, w.owner, w.lease_until, w.deliveries = nil, nil, 0, nil, 0, 0
-  w.taken, w.cancels, w.sequence, w.count = {}, {}, 0, 0
-  w.segment, w.segment_count, w.segment_first_at, w.segment_last_at = 0, 0, 0, 0
-  w.finished, w.created_at, w.updated_at = 0, at, 0
-  w.waiting, w.blocking, w.keyed, w.aged, w.loose, w.newest_at = 0, 0, 0, 0, 0, 0
-end
-
-local function parse_record(w, row)
-  w.exists = true
-  w.status, w.data, w.version, w.generation, w.held, w.dues, w.linger_ms, w.purge_at, w.token, w.owner, w.lease_until,
-    w.deliveries, w.taken, w.cancels, w.sequence, w.count, w.segment, w.segment_count, w.segment_first_at,
-    w.segment_last_at, w.finished, w.created_at, w.updated_at, w.waiting, w.blocking, w.keyed, w.aged, w.loose,
-    w.newest_at = cmsgpack.unpack(row)
+-- One constructor for all fields: a table that grows field by field costs several times as much.
+local function working(part, instance, exists, status, data, version, generation, held, dues, linger_ms, purge_at, token,
+    owner, lease_until, deliveries, taken, cancels, sequence, count, segment, segment_count, segment_first_at,
+    segment_last_at, finished, created_at, updated_at, waiting, blocking, keyed, aged, loose, newest_at)
+  return {
+    part = part, instance = instance, exists = exists, status = status, data = data, version = version,
+    generation = generation, held = held, dues = dues, linger_ms = linger_ms, purge_at = purge_at, token = token,
+    owner = owner, lease_until = lease_until, deliveries = deliveries, taken = taken, cancels = cancels,
+    sequence = sequence, count = count, segment = segment, segment_count = segment_count,
+    segment_first_at = segment_first_at, segment_last_at = segment_last_at, finished = finished,
+    created_at = created_at, updated_at = updated_at, waiting = waiting, blocking = blocking, keyed = keyed,
+    aged = aged, loose = loose, newest_at = newest_at, stored_alarm = nil, stored_purge = purge_at, listed = exists,
+    touched = false, rearmed = false,
+  }
 end
 
 local function record_row(w)
@@ -62,15 +60,17 @@ local function alarm_of(w)
   return earliest
 end
 
--- The working record of an instance, `exists` or not.
+-- The working record of an instance; one that does not exist has the fields of a new one.
 local function find_record(part, instance)
   local w = records[instance]
   if not w then
-    w = { part = part, instance = instance, exists = false }
     local row = call('GET', part .. 'record:' .. instance)
     if row then
-      parse_record(w, row)
-      w.stored_alarm, w.stored_purge, w.listed = alarm_of(w), w.purge_at, true
+      w = working(part, instance, true, cmsgpack.unpack(row))
+      w.stored_alarm = alarm_of(w)
+    else
+      w = working(part, instance, false, '', EMPTY_BYTES, 0, 1, false, {}, nil, nil, 0, nil, 0, 0, {}, {}, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
     end
     records[instance] = w
   end
@@ -88,36 +88,24 @@ local function is_live(w)
   return w.exists and w.status ~= TERMINATED
 end
 
--- Whether, and when, the record itself may go (`kernel.apply.refresh_purge`).
-local function refresh_purge(w, now)
-  if not w.linger_ms or w.owner or w.held or next(w.dues) or w.count > 0 then
-    w.purge_at = nil
-  elseif not w.purge_at then
-    w.purge_at = now + w.linger_ms
-  end
-end
-
 -- The earliest alarm of each partition as it was before this script.
 local earliest_before = {}
 
-local function note_earliest(part)
-  if earliest_before[part] == nil then
+local function store_alarm(w)
+  local alarm, part = alarm_of(w), w.part
+  if alarm == w.stored_alarm then
+    return
+  end
+  if not earliest_before[part] then
     local first = call('ZRANGE', part .. 'alarm', 0, 0, 'WITHSCORES')
     earliest_before[part] = first[2] and tonumber(first[2]) or NEVER
   end
-end
-
-local function store_alarm(w)
-  local alarm = alarm_of(w)
-  if alarm ~= w.stored_alarm then
-    note_earliest(w.part)
-    if alarm then
-      call('ZADD', w.part .. 'alarm', alarm, w.instance)
-    else
-      call('ZREM', w.part .. 'alarm', w.instance)
-    end
-    w.stored_alarm, w.rearmed = alarm, true
+  if alarm then
+    call('ZADD', part .. 'alarm', alarm, w.instance)
+  else
+    call('ZREM', part .. 'alarm', w.instance)
   end
+  w.stored_alarm, w.rearmed = alarm, true
 end
 
 -- Write what was touched; returns the nearest of the alarms that came before all others of their partition.
@@ -144,15 +132,4 @@ local function store_records()
     end
   end
   return nearest
-end
-
--- Delete all rows of an instance but its record.
-local function delete_rows(w)
-  local names = {}
-  for index, kind in ipairs(KINDS) do
-    names[index] = row_key(w, kind)
-  end
-  call('UNLINK', unpack(names))
-  call('ZREM', w.part .. 'expiry', w.instance)
-  w.waiting, w.blocking, w.keyed, w.aged, w.loose, w.newest_at = 0, 0, 0, 0, 0, 0
 end

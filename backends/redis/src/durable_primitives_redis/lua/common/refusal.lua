@@ -1,28 +1,30 @@
 -- Whether a transition may apply (`kernel.apply._refusal`): the verdict that refuses it, or nil.
 
+-- A `Guard` is (exists, version, generation, token, segment, room).
 local function guard_refusal(guard, w)
-  if guard.token ~= nil and not (w.exists and w.owner and w.token == guard.token) then
+  local exists, version, generation, token, segment = guard[1], guard[2], guard[3], guard[4], guard[5]
+  if token ~= nil and not (w.exists and w.owner and w.token == token) then
     return 'fenced'
-  elseif guard.generation ~= nil and not (w.exists and w.generation == guard.generation) then
+  elseif generation ~= nil and not (w.exists and w.generation == generation) then
     return 'fenced'
-  elseif guard.exists ~= nil and guard.exists ~= is_live(w) then
+  elseif exists ~= nil and exists ~= is_live(w) then
     return 'conflict'
-  elseif guard.version ~= nil and not (w.exists and w.version == guard.version) then
+  elseif version ~= nil and not (w.exists and w.version == version) then
     return 'conflict'
-  elseif guard.segment ~= nil and not (w.exists and w.segment == guard.segment) then
+  elseif segment ~= nil and not (w.exists and w.segment == segment) then
     return 'conflict'
   end
 end
 
 -- The rows of those of the ids that are remembered, by id.
 local function known_receipts(w, ids, at)
-  local known = {}
-  if w.exists and #ids > 0 then
-    local rows = get_many(row_key(w, 'receipts'), ids)
-    for index, id in ipairs(ids) do
-      if is_known(rows[index], at) then
-        known[id] = rows[index]
-      end
+  if not w.exists or #ids == 0 then
+    return {}
+  end
+  local known, rows = {}, get_many(row_key(w, 'receipts'), ids)
+  for index, id in ipairs(ids) do
+    if is_known(rows[index], at) then
+      known[id] = rows[index]
     end
   end
   return known
@@ -46,12 +48,12 @@ local function count_new(t, w)
   for index = #t.append, 1, -1 do
     -- Of those that share an id the last one counts.
     local new = t.append[index]
-    if not new.id or not seen[new.id] then
-      if not new.id or new.fresh or not known[new.id] then
+    if not new.id then
+      count = count + 1
+    elseif not seen[new.id] then
+      seen[new.id] = true
+      if new.fresh or not known[new.id] then
         count = count + 1
-      end
-      if new.id then
-        seen[new.id] = true
       end
     end
   end
@@ -65,14 +67,15 @@ local function refusal(t, w)
     if verdict then
       return verdict
     end
-    if guard.room ~= nil and t.on_full == 'reject' and #t.append > 0 then
+    local room = guard[6]
+    if room ~= nil and t.on_full == 'reject' and #t.append > 0 then
       local new = count_new(t, w)
-      if new > 0 and new + (w.exists and w.count or 0) > guard.room then
+      if new > 0 and new + w.count > room then
         return 'full'
       end
     end
   end
-  if next(known_receipts(w, t.remember, t.at)) then
+  if #t.remember > 0 and next(known_receipts(w, t.remember, t.at)) then
     return 'duplicate'
   end
 end

@@ -1,115 +1,81 @@
 -- Reading a batch: `Transition` and its parts, by position.  All of it is read before anything is written.
 
-local function read_item(buffer, offset)
-  local item = {}
-  local _
-  offset, item.seq, item.id = unpack_limit(buffer, 2, offset + 1)
-  item.payload, offset = read_bytes(buffer, offset)
-  offset, item.at, item.lane, item.due, item.rank, item.segment, item.attempt, item.delivery, item.error, item.blocks =
-    unpack_limit(buffer, 9, offset)
-  return item, offset
-end
-
-local function read_removal(buffer, offset)
-  local removal = {}
-  removal.item, offset = read_item(buffer, offset + 1)
-  offset, removal.settlement, removal.expires_at = unpack_limit(buffer, 2, offset)
-  return removal, offset
-end
-
-local function read_reschedule(buffer, offset)
-  local change = {}
-  change.item, offset = read_item(buffer, offset + 1)
-  offset, change.due, change.attempt, change.delivery, change.error, change.blocks = unpack_limit(buffer, 5, offset)
-  return change, offset
-end
-
-local function read_burial(buffer, offset)
-  local burial = {}
-  offset, burial.id = unpack_one(buffer, offset + 1)
-  if byte(buffer, offset + 1) == 0xc0 then
-    offset = offset + 1
-  else
-    burial.item, offset = read_item(buffer, offset)
-  end
-  burial.payload, offset = read_bytes(buffer, offset)
-  offset, burial.attempts, burial.error, burial.count, burial.expires_at = unpack_limit(buffer, 4, offset)
-  return burial, offset
-end
-
-local function read_new_item(buffer, offset)
-  local new = {}
-  offset, new.id = unpack_one(buffer, offset + 1)
-  new.payload, offset = read_bytes(buffer, offset)
-  offset, new.lane, new.due, new.rank, new.fresh, new.blocks = unpack_limit(buffer, 5, offset)
-  return new, offset
-end
-
-local function read_create(buffer, offset)
-  if byte(buffer, offset + 1) == 0xc0 then
-    return nil, offset + 1
-  end
-  local create = {}
-  offset, create.status = unpack_one(buffer, offset + 1)
-  create.data, offset = read_bytes(buffer, offset)
-  offset, create.segment, create.linger_ms = unpack_limit(buffer, 2, offset)
-  return create, offset
-end
-
-local function read_put(buffer, offset)
-  if byte(buffer, offset + 1) == 0xc0 then
-    return nil, offset + 1
-  end
-  local put = {}
-  offset, put.status = unpack_one(buffer, offset + 1)
-  put.data, offset = read_bytes(buffer, offset)
-  offset, put.held, put.linger_ms = unpack_limit(buffer, 2, offset)
-  return put, offset
-end
+local NOTHING = {}
 
 local function read_each(buffer, offset, read)
-  local list = {}
   local count
   count, offset = read_array(buffer, offset)
+  if count == 0 then
+    return NOTHING, offset
+  end
+  local list = {}
   for index = 1, count do
     list[index], offset = read(buffer, offset)
   end
   return list, offset
 end
 
-local function named(values, ...)
-  if not values then
-    return nil
+-- An item that leaves; its payload is not needed.
+local function read_removal(buffer, offset)
+  local seq, id, at, lane, due, rank, segment, attempt, delivery, problem, blocks, settlement, expires_at
+  offset, seq, id = unpack_limit(buffer, 2, offset + 2)
+  offset, at, lane, due, rank, segment, attempt, delivery, problem, blocks, settlement, expires_at =
+    unpack_limit(buffer, 11, skip_bytes(buffer, offset))
+  return {
+    seq = seq, id = id, lane = lane, due = due, rank = rank, segment = segment, attempt = attempt, blocks = blocks,
+    settlement = settlement, expires_at = expires_at,
+  }, offset
+end
+
+local function read_new_item(buffer, offset)
+  local id, payload, lane, due, rank, fresh, blocks
+  offset, id = unpack_one(buffer, offset + 1)
+  payload, offset = read_bytes(buffer, offset)
+  offset, lane, due, rank, fresh, blocks = unpack_limit(buffer, 5, offset)
+  return { id = id, payload = payload, lane = lane, due = due, rank = rank, fresh = fresh, blocks = blocks }, offset
+end
+
+-- `Create` and `Put`: both are a status, data, and two more.
+local function read_writing(buffer, offset)
+  if byte(buffer, offset + 1) == 0xc0 then
+    return nil, offset + 1
   end
-  local parts = {}
-  for index, name in ipairs({ ... }) do
-    parts[name] = values[index]
-  end
-  return parts
+  local status, data, third, linger_ms
+  offset, status = unpack_one(buffer, offset + 1)
+  data, offset = read_bytes(buffer, offset)
+  offset, third, linger_ms = unpack_limit(buffer, 2, offset)
+  return { status = status, data = data, third = third, linger_ms = linger_ms }, offset
 end
 
 local function read_transition(buffer, offset)
-  local t = {}
-  local count, guard, retire, clear, batching
+  local instance, at, guard, erase, create, remember, put, remove, reschedule, give_back, mark, bury, redrive, discard,
+    retire, clear, cancel, append, batching, on_full, seal, dues, progress, take, release, count
   count, offset = read_array(buffer, offset)
   if count ~= 25 then
     error('malformed batch: a transition of ' .. count .. ' fields')
   end
-  offset, t.instance, t.at, guard, t.erase = unpack_limit(buffer, 4, offset)
-  t.guard = named(guard, 'exists', 'version', 'generation', 'token', 'segment', 'room')
-  t.create, offset = read_create(buffer, offset)
-  offset, t.remember = unpack_one(buffer, offset)
-  t.put, offset = read_put(buffer, offset)
-  t.remove, offset = read_each(buffer, offset, read_removal)
-  t.reschedule, offset = read_each(buffer, offset, read_reschedule)
-  offset, t.give_back = unpack_one(buffer, offset)
-  t.mark, offset = read_each(buffer, offset, read_item)
-  t.bury, offset = read_each(buffer, offset, read_burial)
-  offset, t.redrive, t.discard, retire, clear, t.cancel = unpack_limit(buffer, 5, offset)
-  t.retire = named(retire, 'segment', 'settlement', 'expires_at')
-  t.clear = named(clear, 'segment', 'expires_at')
-  t.append, offset = read_each(buffer, offset, read_new_item)
-  offset, batching, t.on_full, t.seal, t.dues, t.progress, t.take, t.release = unpack_limit(buffer, 7, offset)
-  t.batching = named(batching, 'max_items', 'window_ms')
-  return t, offset
+  offset, instance, at, guard, erase = unpack_limit(buffer, 4, offset)
+  create, offset = read_writing(buffer, offset)
+  offset, remember = unpack_one(buffer, offset)
+  put, offset = read_writing(buffer, offset)
+  remove, offset = read_each(buffer, offset, read_removal)
+  local a, b, c, d = byte(buffer, offset + 1, offset + 4)
+  if a == 0x90 and b == 0x90 and c == 0x90 and d == 0x90 then
+    reschedule, give_back, mark, bury, offset = NOTHING, NOTHING, NOTHING, NOTHING, offset + 4
+  else
+    reschedule, offset = read_each(buffer, offset, moving().read_reschedule)
+    offset, give_back = unpack_one(buffer, offset)
+    mark, offset = read_each(buffer, offset, moving().read_item)
+    bury, offset = read_each(buffer, offset, moving().read_burial)
+  end
+  offset, redrive, discard, retire, clear, cancel = unpack_limit(buffer, 5, offset)
+  append, offset = read_each(buffer, offset, read_new_item)
+  offset, batching, on_full, seal, dues, progress, take, release = unpack_limit(buffer, 7, offset)
+  return {
+    part = nil, instance = instance, at = at, guard = guard, erase = erase, create = create, remember = remember,
+    put = put, remove = remove, reschedule = reschedule, give_back = give_back, mark = mark, bury = bury,
+    redrive = redrive, discard = discard, retire = retire, clear = clear, cancel = cancel, append = append,
+    batching = batching, on_full = on_full, seal = seal, dues = dues, progress = progress, take = take,
+    release = release,
+  }, offset
 end
