@@ -70,7 +70,7 @@ if request then
 end
 local nearest = store_records()
 if nearest then
-  call('PUBLISH', channel, client .. ' ' .. field(nearest))
+  call('PUBLISH', channel, client .. ' ' .. digits(nearest))
 end
 local reply = '\148' .. array_of(outcomes) .. array_of(claims) .. pack(nearest, server_micros())
 if changed or #claims > 0 then

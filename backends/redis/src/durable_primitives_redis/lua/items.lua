@@ -25,7 +25,7 @@ if segment == 0 then
   table.sort(seqs)
 end
 local found = {}
-for _, row in ipairs(get_many(row_key(w, 'items'), fields(seqs))) do
+for _, row in ipairs(get_many(row_key(w, 'items'), padded_all(seqs))) do
   if row and #found < limit and (w.segment == 0 or parse_item(row).segment == segment) then
     found[#found + 1] = row
   end

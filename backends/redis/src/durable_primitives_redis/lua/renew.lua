@@ -23,6 +23,6 @@ for index, ref in ipairs(refs) do
 end
 local nearest = store_records()
 if nearest then
-  call('PUBLISH', ARGV[2], field(nearest))
+  call('PUBLISH', ARGV[2], digits(nearest))
 end
 return array_of(answers)

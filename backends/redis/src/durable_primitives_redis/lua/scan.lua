@@ -13,7 +13,7 @@ stem, partitions, first, prefix, limit = unpack(cmsgpack.unpack(ARGV[1]))
 local found = {}
 for _, partition in ipairs(partitions) do
   local part = partition_prefix(partition)
-  local range = { first, '[' .. prefix .. '\255', 'LIMIT', 0, field(limit) }
+  local range = { first, '[' .. prefix .. '\255', 'LIMIT', 0, digits(limit) }
   for _, instance in ipairs(call('ZRANGEBYLEX', part .. 'names', unpack(range))) do
     found[#found + 1] = record_reply(find_record(part, instance))
   end

@@ -38,7 +38,7 @@ end
 local function sweep_instance(w)
   local key = row_key(w, 'expiring')
   repeat
-    local found = call('ZRANGEBYSCORE', key, '-inf', field(now), 'WITHSCORES', 'LIMIT', 0, PAGE)
+    local found = call('ZRANGEBYSCORE', key, '-inf', digits(now), 'WITHSCORES', 'LIMIT', 0, PAGE)
     for index = 1, #found, 2 do
       if gone >= budget then
         break
@@ -76,7 +76,7 @@ end
 -- Walk through the instances of a set that are due; each step takes its instance out of the range.
 local function sweep_due(part, kind, step)
   while gone < budget do
-    local instance = call('ZRANGEBYSCORE', part .. kind, '-inf', field(now), 'LIMIT', 0, 1)[1]
+    local instance = call('ZRANGEBYSCORE', part .. kind, '-inf', digits(now), 'LIMIT', 0, 1)[1]
     if not instance then
       return
     end

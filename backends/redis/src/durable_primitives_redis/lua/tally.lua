@@ -14,8 +14,8 @@ if not w.exists then
   return '\149' .. pack(0, 0, 0, 0, nil)
 end
 local waiting = call('ZCARD', row_key(w, 'waiting'))
-local later = call('ZCOUNT', row_key(w, 'waiting'), '(' .. field(now), '+inf')
-local retrying = call('ZCOUNT', row_key(w, 'retrying'), '(' .. field(now), '+inf')
+local later = call('ZCOUNT', row_key(w, 'waiting'), '(' .. digits(now), '+inf')
+local retrying = call('ZCOUNT', row_key(w, 'retrying'), '(' .. digits(now), '+inf')
 local ready = call('ZCARD', row_key(w, 'ready'))
 
 -- Items came in the order of their sequences, but for those in `ages`: the first one is the oldest, or one of those is.

@@ -33,7 +33,7 @@ local function settle(w, items)
   local group
   for index, item in ipairs(items) do
     local seq = item.seq
-    names[index] = field(seq)
+    names[index] = padded(seq)
     ended[seq] = true
     if not in_hand[seq] then
       withdraw(members_of, item)
@@ -108,7 +108,7 @@ local function item_due(w, after)
   elseif w.waiting == 0 then
     return nil
   end
-  local range = { '(' .. field(math.max(after, 0)), '+inf', 'WITHSCORES', 'LIMIT', 0, 1 }
+  local range = { '(' .. digits(math.max(after, 0)), '+inf', 'WITHSCORES', 'LIMIT', 0, 1 }
   local first = call('ZRANGEBYSCORE', row_key(w, 'waiting'), unpack(range))
   return first[2] and tonumber(first[2])
 end

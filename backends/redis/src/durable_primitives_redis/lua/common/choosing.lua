@@ -15,9 +15,9 @@ local function choose_from(w, page_from, choose, chosen, rows, limit)
     local members = page_from(start)
     local seqs = {}
     for index, member in ipairs(members) do
-      seqs[index] = tonumber(sub(member, -16))
+      seqs[index] = tonumber(sub(member, -14))
     end
-    for _, row in ipairs(get_many(row_key(w, 'items'), fields(seqs))) do
+    for _, row in ipairs(get_many(row_key(w, 'items'), padded_all(seqs))) do
       local item = parse_item(row)
       if #chosen < limit and choose(item) then
         chosen[#chosen + 1] = item
@@ -34,7 +34,7 @@ end
 local function choose_waiting(w, now, chosen, rows, limit)
   local key = row_key(w, 'waiting')
   choose_from(w, function(start)
-    return call('ZRANGEBYSCORE', key, '-inf', field(now), 'LIMIT', start, PAGE)
+    return call('ZRANGEBYSCORE', key, '-inf', digits(now), 'LIMIT', start, PAGE)
   end, function(item)
     return not item.lane or not item.blocks or not stands_behind(w, 'lanes', item)
   end, chosen, rows, limit)

@@ -21,7 +21,7 @@ local function serve_claim(request, partitions)
   local due = {}
   for _, partition in ipairs(partitions) do
     local part = partition_prefix(partition)
-    local found = call('ZRANGEBYSCORE', part .. 'alarm', '-inf', field(at), 'WITHSCORES', 'LIMIT', 0, field(limit))
+    local found = call('ZRANGEBYSCORE', part .. 'alarm', '-inf', digits(at), 'WITHSCORES', 'LIMIT', 0, digits(limit))
     for index = 1, #found, 2 do
       due[#due + 1] = { part = part, instance = found[index], alarm = tonumber(found[index + 1]), place = #due }
     end

@@ -30,7 +30,7 @@ end
 local function loose_after(w, after, limit)
   local found = ready_after(w, after, limit)
   if w.waiting > 0 then
-    local range = { '(' .. field(after), '+inf', 'LIMIT', 0, field(limit) }
+    local range = { '(' .. digits(after), '+inf', 'LIMIT', 0, digits(limit) }
     for _, seq in ipairs(call('ZRANGEBYSCORE', row_key(w, 'order'), unpack(range))) do
       found[#found + 1] = tonumber(seq)
     end
@@ -41,9 +41,9 @@ end
 -- Sequences of the items of some segments that have a place among the batches.
 local function batched_after(w, first, after, last, limit)
   local found = {}
-  local range = { '(' .. segment_member(first, after), '[' .. padded(last) .. '\255', 'LIMIT', 0, field(limit) }
+  local range = { '(' .. segment_member(first, after), '[' .. padded(last) .. '\255', 'LIMIT', 0, digits(limit) }
   for _, member in ipairs(call('ZRANGEBYLEX', row_key(w, 'segments'), unpack(range))) do
-    found[#found + 1] = tonumber(sub(member, 17))
+    found[#found + 1] = tonumber(sub(member, -14))
   end
   return found
 end
@@ -67,7 +67,7 @@ local function lane_rank(w, lane)
   if w.keyed > 0 then
     local range = { '[' .. lane .. '\0\255', '[' .. lane .. '\0', 'LIMIT', 0, 1 }
     local last = call('ZREVRANGEBYLEX', row_key(w, 'lanes'), unpack(range))[1]
-    local item = last and find_items(w, { tonumber(sub(last, -16)) })[1]
+    local item = last and find_items(w, { tonumber(sub(last, -14)) })[1]
     highest = item and item.rank
   end
   for _, item in ipairs(find_items(w, w.taken)) do

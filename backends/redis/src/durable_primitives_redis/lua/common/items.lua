@@ -1,7 +1,7 @@
 -- Items and the sets in which they stand.  One that is in the owner's hands (`taken`) is in none of the sets of free
 -- items, so that no look for the next one has to skip it.
 
-local RANK_OFFSET = 4503599627370496
+local RANK_OFFSET = 50000000000000
 
 local function waiting_member(rank, seq)
   return padded(rank + RANK_OFFSET) .. padded(seq)
@@ -29,7 +29,7 @@ end
 -- Those of the items that exist.
 local function find_items(w, seqs)
   local items = {}
-  for _, row in ipairs(get_many(row_key(w, 'items'), fields(seqs))) do
+  for _, row in ipairs(get_many(row_key(w, 'items'), padded_all(seqs))) do
     if row then
       items[#items + 1] = parse_item(row)
     end
@@ -88,9 +88,9 @@ local function offer(pairs_of, item)
     add_pair(pairs_of, 'ready', item.rank, padded(seq))
   elseif due < NEVER then
     add_pair(pairs_of, 'waiting', due, waiting_member(item.rank, seq))
-    add_pair(pairs_of, 'order', seq, field(seq))
+    add_pair(pairs_of, 'order', seq, padded(seq))
     if item.attempt > 0 then
-      add_pair(pairs_of, 'retrying', due, field(seq))
+      add_pair(pairs_of, 'retrying', due, padded(seq))
     end
   end
   if lane then
@@ -108,9 +108,9 @@ local function withdraw(members_of, item)
     add_member(members_of, 'ready', padded(seq))
   elseif due < NEVER then
     add_member(members_of, 'waiting', waiting_member(item.rank, seq))
-    add_member(members_of, 'order', field(seq))
+    add_member(members_of, 'order', padded(seq))
     if item.attempt > 0 then
-      add_member(members_of, 'retrying', field(seq))
+      add_member(members_of, 'retrying', padded(seq))
     end
   end
   if lane then

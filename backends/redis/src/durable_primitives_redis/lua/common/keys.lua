@@ -9,7 +9,7 @@
 --   reply:*   STRING the last replies to each client, for batches that are sent again
 -- An instance:
 --   record    STRING
---   items     HASH sequence -> Item as it is sent
+--   items     HASH padded sequence -> Item as it is sent
 --   ready     ZSET free items that wait for nothing, by rank; member: padded sequence
 --   waiting   ZSET free items with a due time, by that; member: padded rank and sequence
 --   order     ZSET the same ones by sequence
@@ -25,14 +25,14 @@
 --   dead      ZSET ids of letters, in lexical order
 -- "Free" is what the owner has not in hand.
 
-local call = redis.call
+local call, unpack = redis.call, unpack
 -- Lua can pass about 8,000 arguments at once; an even number, so that pairs stay together.
 local MOST_ARGUMENTS = 7000
 
 local stem
 
 local function partition_prefix(partition)
-  return '{' .. stem .. ':' .. format('%.0f', partition) .. '}:'
+  return '{' .. stem .. ':' .. format('%d', partition) .. '}:'
 end
 
 local function row_key(w, kind)
@@ -73,15 +73,10 @@ local function get_many(key, names)
   return values
 end
 
--- A sequence as the name of a field.
-local function field(seq)
-  return format('%.0f', seq)
-end
-
-local function fields(seqs)
+local function padded_all(seqs)
   local names = {}
-  for index, seq in ipairs(seqs) do
-    names[index] = format('%.0f', seq)
+  for index = 1, #seqs do
+    names[index] = padded(seqs[index])
   end
   return names
 end

@@ -62,7 +62,7 @@ local function move_items(w, moves, in_hand)
   local members_of, pairs_of = {}, {}
   for _, move in ipairs(moves) do
     local from, to = move.from, move.to
-    rows[#rows + 1], rows[#rows + 2] = field(to.seq), item_row(to, from.payload)
+    rows[#rows + 1], rows[#rows + 2] = padded(to.seq), item_row(to, from.payload)
     if not in_hand[from.seq] then
       withdraw(members_of, from)
     end

@@ -6,13 +6,13 @@ local REPLY_TTL_MS = 600000
 
 -- The reply that this batch got before, or nil if it is new.
 local function earlier_reply(key, number)
-  local last = tonumber(call('GETRANGE', key, 0, 15))
+  local last = tonumber(call('GETRANGE', key, 0, 13))
   if not last or last < number then
     return nil
   elseif last > number then
-    return redis.error_reply('STALE batch ' .. field(number) .. ' was answered and forgotten')
+    return redis.error_reply('STALE batch ' .. digits(number) .. ' was answered and forgotten')
   end
-  return sub(call('GET', key), 17)
+  return sub(call('GET', key), 15)
 end
 
 local function keep_reply(key, number, reply)

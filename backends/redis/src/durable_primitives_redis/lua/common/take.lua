@@ -2,12 +2,12 @@
 
 -- Nothing holds anything back: the first ones are the next ones.
 local function pop_ready(w, limit, rows, seqs)
-  local popped = call('ZPOPMIN', row_key(w, 'ready'), field(limit))
+  local popped = call('ZPOPMIN', row_key(w, 'ready'), digits(limit))
   local names = {}
   for index = 1, #popped, 2 do
-    local seq = tonumber(popped[index])
-    seqs[#seqs + 1] = seq
-    names[#names + 1] = field(seq)
+    local name = popped[index]
+    names[#names + 1] = name
+    seqs[#seqs + 1] = tonumber(name)
   end
   local gone = {}
   for _, row in ipairs(get_many(row_key(w, 'items'), names)) do

@@ -4,7 +4,7 @@
 -- again as they are.  What a script answers is put together from such parts.  Offsets count from 0, as in cmsgpack.
 
 local pack, unpack_one, unpack_limit = cmsgpack.pack, cmsgpack.unpack_one, cmsgpack.unpack_limit
-local byte, sub, format, concat = string.byte, string.sub, string.format, table.concat
+local byte, sub, format, concat, struct_pack = string.byte, string.sub, string.format, table.concat, struct.pack
 
 local NEVER = 1152921504606846976
 local EMPTY_BYTES = '\196\0'
@@ -14,9 +14,9 @@ local function array_head(n)
   if n < 16 then
     return string.char(0x90 + n)
   elseif n < 65536 then
-    return struct.pack('>BI2', 0xdc, n)
+    return struct_pack('>BI2', 0xdc, n)
   end
-  return struct.pack('>BI4', 0xdd, n)
+  return struct_pack('>BI4', 0xdd, n)
 end
 
 -- An array of values that are packed already.
@@ -61,9 +61,14 @@ local function read_bytes(buffer, offset)
   return sub(buffer, offset + 1, stop), stop
 end
 
--- Digits that sort as the numbers do.
+-- Digits that sort as the numbers do; 14 of them fit a small string of the server.
 local function padded(number)
-  return format('%016.0f', number)
+  return format('%014d', number)
+end
+
+-- A number as the server reads it.
+local function digits(number)
+  return format('%d', number)
 end
 
 -- The server's clock; it decides nothing here, and tells the client how late it is.
