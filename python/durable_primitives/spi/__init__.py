@@ -6,11 +6,12 @@ A `Backend` is a `Storage` and a `Scheduler` in one object; `Runtime` is the onl
 """
 
 from durable_primitives._core import xxh3_64
-from durable_primitives.spi.backend import Backend, Capabilities, Reply, Scheduler, Storage
+from durable_primitives.spi.backend import AuthorityClock, Backend, Capabilities, Reply, Scheduler, Storage
 from durable_primitives.spi.loading import open_backend
 from durable_primitives.spi.runtime import Runtime, SystemRuntime
 
 __all__ = [
+    "AuthorityClock",
     "Backend",
     "Capabilities",
     "Reply",

@@ -6,6 +6,7 @@ time that we go by: behind the server by the fastest reply's way back, and never
 
 from __future__ import annotations
 
+import math
 import time
 
 WINDOW_SECONDS = 10.0
@@ -16,23 +17,23 @@ class ServerClock:
     """Follows the replies; between them it goes on with this machine's monotonic clock."""
 
     def __init__(self) -> None:
-        self._base = time.time() - time.monotonic()  # noqa: TID251 - until the first reply
-        self._newest: float | None = None
-        self._window_ends = 0.0
+        self._base = 0.0
+        """What to add to the monotonic clock: the best bound of this window and of the one before it."""
+        self._best = -math.inf
+        """The best bound of this window."""
+        self._ends = -math.inf
 
     def note(self, micros: int) -> None:
         """A reply has just arrived that was made at this time of the server."""
         now = time.monotonic()
         bound = micros / 1e6 - now
-        if now >= self._window_ends:
-            # The best bound of the window that ends stands in for it during the next one.
-            self._base = bound if self._newest is None else max(self._newest, bound)
-            self._newest, self._window_ends = bound, now + WINDOW_SECONDS
-            return
-        if self._newest is None or bound > self._newest:
-            self._newest = bound
-        if bound > self._base:
-            self._base = bound
+        if now >= self._ends:
+            fresh = now < self._ends + WINDOW_SECONDS
+            self._base = max(self._best, bound) if fresh else bound
+            self._best, self._ends = bound, now + WINDOW_SECONDS
+        elif bound > self._best:
+            self._best = bound
+            self._base = max(self._base, bound)
 
     def time(self) -> float:
         """Seconds since the epoch."""
