@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, Protocol
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
 from redis.asyncio.connection import ConnectionPool
 from redis.asyncio.sentinel import Sentinel
@@ -72,7 +72,7 @@ def address_of_url(url: str) -> Address:
     try:
         if parts.scheme == "redis+sentinel":
             return _sentinel_address(url)
-        pool = ConnectionPool.from_url(parts._replace(scheme=_SCHEMES.get(parts.scheme, parts.scheme)).geturl())
+        pool = ConnectionPool.from_url(_joined(parts._replace(scheme=_SCHEMES.get(parts.scheme, parts.scheme))))
     except (ValueError, TypeError) as error:
         raise DefinitionError(f"{masked(url)} is not the URL of a Redis server ({error})") from None
     return Address(pool.connection_class, _plain(pool.connection_kwargs), masked(url))
@@ -114,7 +114,7 @@ def split_options(url: str, names: set[str]) -> tuple[str, dict[str, str]]:
     parts = urlsplit(url)
     options = parse_qsl(parts.query, keep_blank_values=True)
     theirs = urlencode([(name, value) for name, value in options if name not in names])
-    return urlunsplit(parts._replace(query=theirs)), {name: value for name, value in options if name in names}
+    return _joined(parts._replace(query=theirs)), {name: value for name, value in options if name in names}
 
 
 def masked(url: str) -> str:
@@ -130,4 +130,9 @@ def masked(url: str) -> str:
     query = "&".join(
         "password=***" if option.startswith("password=") else option for option in parts.query.split("&") if option
     )
-    return urlunsplit(parts._replace(netloc=f"{name}{colon and ':***'}{at}{host}", query=query))
+    return _joined(parts._replace(netloc=f"{name}{colon and ':***'}{at}{host}", query=query))
+
+
+def _joined(parts: SplitResult) -> str:
+    """With its slashes, which `urlunsplit` leaves out where there is no host."""
+    return f"{parts.scheme}://{parts.netloc}{parts.path}{parts.query and '?'}{parts.query}"

@@ -37,16 +37,28 @@ _REFUSALS: dict[str, tuple[type[StorageError], str, str | None]] = {
 """By the code at the start of the server's error; each of them is said before a script's first write."""
 
 
+_CODES_BY_CLASS = {
+    "ReadOnlyError": "READONLY",
+    "OutOfMemoryError": "OOM",
+    "BusyLoadingError": "LOADING",
+    "MasterDownError": "MASTERDOWN",
+    "ClusterDownError": "CLUSTERDOWN",
+    "NoPermissionError": "NOPERM",
+    "AuthenticationError": "WRONGPASS",
+}
+"""The client libraries take the code off the errors that they have a class for."""
+
+
 def refusal(error: Exception, url: str) -> StorageError:
     """What to raise when the server answered with an error."""
     text = one_line(error)
-    for code in _CODE.findall(text):
-        if code in _REFUSALS:
-            kind, message, help = _REFUSALS[code]
+    code = _CODES_BY_CLASS.get(type(error).__name__)
+    if code == "WRONGPASS" and "required" in text:
+        code = "NOAUTH"
+    for found in (code, *_CODE.findall(text)):
+        if found in _REFUSALS:
+            kind, message, help = _REFUSALS[found]
             return kind(message.format(url=url), backend=BACKEND, outcome="not_applied", help=help)
-    if "password" in text or "username" in text:
-        kind, message, help = _REFUSALS["WRONGPASS"]
-        return kind(message.format(url=url), backend=BACKEND, outcome="not_applied", help=help)
     # A script that failed half way: what it had written stays.
     return StorageError(f"{url} answered with an error: {text}", backend=BACKEND, outcome="unknown")
 
