@@ -122,7 +122,7 @@ def search(kind: str, store: Store, loop: asyncio.AbstractEventLoop) -> None:
         history = find(
             st.lists(step, min_size=STEPS // 2, max_size=STEPS),
             lambda history: failure(history) is not None,
-            settings=settings(max_examples=HISTORIES, database=None, phases=[Phase.generate]),
+            settings=settings(max_examples=HISTORIES, database=None, deadline=None, phases=[Phase.generate]),
         )
     except NoSuchExample:
         return
