@@ -79,9 +79,7 @@ async def test_server_that_is_not_there(make_server: Callable[..., Server]):
     assert "secret" not in str(error)
 
 
-@pytest.mark.parametrize(
-    "library", [redis.asyncio.Redis, valkey.asyncio.Valkey], ids=["redis-py", "valkey-py"]
-)
+@pytest.mark.parametrize("library", [redis.asyncio.Redis, valkey.asyncio.Valkey], ids=["redis-py", "valkey-py"])
 async def test_client_of_the_application(library: type, url: str, prefix: str, opened: AsyncExitStack):
     client = library.from_url(url, decode_responses=True)
     opened.push_async_callback(client.aclose)

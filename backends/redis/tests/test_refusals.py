@@ -21,7 +21,9 @@ def append(size: int = 10) -> Transition:
     return Transition(instance=ONE, at=0, create=Create(status="live"), append=(NewItem("a", b"x" * size),))
 
 
-async def test_full_server_refuses_new_work_and_keeps_the_old(make_server: Callable[..., Server], opened: AsyncExitStack):
+async def test_full_server_refuses_new_work_and_keeps_the_old(
+    make_server: Callable[..., Server], opened: AsyncExitStack
+):
     server = make_server()
     backend = await open_backend(RedisBackend(server.url), opened)
     await backend.commit([append()])

@@ -50,9 +50,7 @@ async def test_message_of_another_process_ends_the_wait(
 
 async def test_due_time_further_away_wakes_nobody(backend: RedisBackend, url: str, prefix: str, opened: AsyncExitStack):
     other = await open_backend(RedisBackend(url, prefix=prefix, partitions=16), opened)
-    near = Transition(
-        instance="queue:orders:1", at=0, create=Create(status="live"), dues=(Due("run", "set", 1_000),)
-    )
+    near = Transition(instance="queue:orders:1", at=0, create=Create(status="live"), dues=(Due("run", "set", 1_000),))
     await other.commit([near])
     waiting = await sleeping(backend)
 

@@ -104,8 +104,9 @@ def _sentinel_address(url: str) -> Address:
     if not service:
         raise ValueError("it names no service: redis+sentinel://host:26379/service")
     sentinels = [(host, int(port or 26379)) for host, _, port in (one.partition(":") for one in hosts.split(","))]
-    options = {"username": unquote(name) or None, "password": unquote(password) or None, "db": int(db or 0)}
-    pool = Sentinel(sentinels).master_for(service, **options).connection_pool
+    options: dict[str, Any] = {"username": unquote(name) or None, "password": unquote(password) or None}
+    finder: Any = Sentinel(sentinels)  # type: ignore[no-untyped-call]
+    pool = finder.master_for(service, db=int(db or 0), **options).connection_pool
     return Address(pool.connection_class, pool.connection_kwargs, masked(url))
 
 

@@ -38,7 +38,7 @@ class RedisBackend:
         client: Instead of a URL, the application's own `redis.asyncio.Redis` or `valkey.asyncio.Valkey`: its settings
             are used, on connections of our own.
         prefix: The beginning of all keys.
-        partitions: Over how many groups of keys the instances are spread; each is on one node of a cluster.  It is noted
+        partitions: Over how many groups of keys the instances are spread, each on one node of a cluster.  It is noted
             in the store and cannot change.
         timeout_s: How long a call may take.  A call whose connection breaks is repeated within this time, and has its
             effect once.

@@ -1,7 +1,7 @@
 """The server's clock, as far as its replies tell.
 
-A reply says what time it was when it was made, so at its arrival it is at least that.  The greatest of such bounds is the
-time that we go by: behind the server by the fastest reply's way back, and never ahead of it, so nothing starts early.
+A reply says what time it was when it was made, so at its arrival it is at least that.  The greatest of such bounds is
+the time that we go by: behind the server by the fastest reply's way back, never ahead of it: nothing starts early.
 """
 
 from __future__ import annotations

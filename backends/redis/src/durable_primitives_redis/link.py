@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from durable_primitives.errors import StorageError
+from durable_primitives.errors import Outcome, StorageError
 from durable_primitives_redis.address import Address, Connection
 from durable_primitives_redis.failures import BACKEND, refusal, unreachable
 from durable_primitives_redis.scripts import Script
@@ -123,7 +123,7 @@ class Link:
         if left > 0:
             request.timer = self._loop.call_later(left, self._tick, request)
         else:
-            outcome = "unknown" if request.sent else "not_applied"
+            outcome: Outcome = "unknown" if request.sent else "not_applied"
             request.future.set_exception(unreachable(self._trouble, self._address.url, outcome=outcome))
         if request.sent and self._reader is not None:
             self._reader.cancel()
