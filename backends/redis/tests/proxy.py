@@ -34,7 +34,7 @@ class Proxy:
         self.refuse()
         self.break_connections()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for _, _, upstream in self._held:
+        for _data, _reader, upstream in self._held:
             upstream.close()
 
     @property

@@ -47,7 +47,7 @@ class Address:
         self.lost: tuple[type[Exception], ...] = (exceptions.ConnectionError, exceptions.TimeoutError, OSError)
         self.no_script: type[Exception] = exceptions.NoScriptError
         self._kind = kind
-        self._settings = {
+        self._settings: dict[str, Any] = {
             **settings,
             # Ours alone: a client that sends a command again by itself would not know when to stop.
             "retry": retry.Retry(backoff.NoBackoff(), 0),
@@ -72,7 +72,8 @@ def address_of_url(url: str) -> Address:
     try:
         if parts.scheme == "redis+sentinel":
             return _sentinel_address(url)
-        pool = ConnectionPool.from_url(_joined(parts._replace(scheme=_SCHEMES.get(parts.scheme, parts.scheme))))
+        pools: Any = ConnectionPool
+        pool = pools.from_url(_joined(parts._replace(scheme=_SCHEMES.get(parts.scheme, parts.scheme))))
     except (ValueError, TypeError) as error:
         raise DefinitionError(f"{masked(url)} is not the URL of a Redis server ({error})") from None
     return Address(pool.connection_class, _plain(pool.connection_kwargs), masked(url))

@@ -59,7 +59,7 @@ class Listener:
         try:
             while True:
                 async with asyncio.timeout(SILENCE_SECONDS):
-                    kind, _, content = await _message(connection)
+                    kind, content = await _message(connection)
                 if kind == b"subscribe":
                     # Whatever was said before this, nobody heard.
                     self._subscribed.set()
@@ -70,10 +70,11 @@ class Listener:
             pinging.cancel()
 
 
-async def _message(connection: Connection) -> tuple[bytes, bytes, bytes]:
-    message = await connection.read_response()
-    kind, *rest = message if isinstance(message, list) else [message]
-    return kind, b"", rest[-1] if rest and isinstance(rest[-1], bytes) else b""
+async def _message(connection: Connection) -> tuple[bytes, bytes]:
+    """Its kind and its content."""
+    # SUBSCRIBE and messages are (kind, channel, content); the answer to a PING is of two parts.
+    kind, _, *content = await connection.read_response()
+    return kind, content[0] if content and isinstance(content[0], bytes) else b""
 
 
 async def _ping(connection: Connection) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from importlib.resources import files
 
-_FOLDER = files(__package__) / "lua"
+_FOLDER = files("durable_primitives_redis") / "lua"
 _USES = "-- uses:"
 
 
