@@ -1,7 +1,8 @@
 """The closed vocabulary of change: a `Transition` is one atomic change to one instance, as data with guards.
 
 Every backend implements exactly this and nothing else; `durable_primitives.kernel.apply` says what each word means.
-All times are integers: milliseconds since the epoch, UTC.
+All times are integers: milliseconds since the epoch, UTC.  On a wire the structs are arrays in the order of their
+fields: a backend that runs in its server (the Lua scripts of Redis) reads them by position.
 """
 
 from __future__ import annotations
