@@ -77,6 +77,24 @@ async def test_lost_subscription_is_made_again_and_the_worker_looks(
     assert await backend.next_due() == 0
 
 
+async def test_alarm_that_comes_nearer_and_is_not_due_rings_when_it_is(
+    backend: RedisBackend, url: str, prefix: str, opened: AsyncExitStack
+):
+    other = await open_backend(RedisBackend(url, prefix=prefix), opened)
+    waiting = await sleeping(backend)
+    soon = int(backend.time() * 1000) + 300
+    later = soon + 3_600_000
+
+    for due in (later, soon):
+        run = Transition(
+            instance=f"queue:orders:{due}", at=0, create=Create(status="live"), dues=(Due("run", "set", due),)
+        )
+        await other.commit([run])
+    await waiting
+
+    assert soon <= backend.time() * 1000 < soon + RECHECK_SECONDS * 1000 / 4
+
+
 async def test_waiting_costs_the_server_nothing(backend: RedisBackend, url: str):
     await backend.wait(0.0)
     await backend.wait(0.0)

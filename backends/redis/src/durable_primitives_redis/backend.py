@@ -21,6 +21,7 @@ from durable_primitives_redis.link import Link
 from durable_primitives_redis.listener import Listener
 from durable_primitives_redis.scripts import OPEN
 from durable_primitives_redis.storage import Storage
+from durable_primitives_redis.waking import Alarm
 
 RECHECK_SECONDS = 10.0
 """How long a lost wake-up can be missed."""
@@ -78,7 +79,7 @@ class RedisBackend:
         self._storage: Storage | None = None
         self._listener: Listener | None = None
         self._listening = False
-        self._nearer = asyncio.Event()
+        self._alarm = Alarm(self._clock.time)
         self._last_due: int | None = None
 
     @classmethod
@@ -125,7 +126,7 @@ class RedisBackend:
             raise
         self._pid = os.getpid()
         self._link, self._lifeline, self._storage = link, lifeline, storage
-        self._listener = Listener(self._address, storage.channel, storage.client, self._nearer.set)
+        self._listener = Listener(self._address, storage.channel, storage.client, self._alarm)
         self._listening = False
 
     async def close(self) -> None:
@@ -133,7 +134,7 @@ class RedisBackend:
         self._link = self._listener = self._storage = None
         if link is None or listener is None or os.getpid() != self._pid:
             return
-        self._nearer.set()
+        self._alarm.ring()
         await listener.close()
         await asyncio.to_thread(self._lifeline.close)
         await link.close()
@@ -164,10 +165,10 @@ class RedisBackend:
         except StorageError as error:
             if error.outcome == "unknown":
                 # It may have brought an alarm nearer.
-                self._nearer.set()
+                self._alarm.ring()
             raise
         if reply.nearest is not None:
-            self._nearer.set()
+            self._alarm.tell(reply.nearest)
         return reply.outcomes, reply.claims
 
     def commit_now(self, transitions: Sequence[Transition], request: ClaimRequest | None = None) -> Reply:
@@ -217,14 +218,9 @@ class RedisBackend:
         until = loop.time() + seconds
         while True:
             left = until - loop.time()
-            try:
-                async with asyncio.timeout(min(left, RECHECK_SECONDS)):
-                    await self._nearer.wait()
-            except TimeoutError:
-                if left <= RECHECK_SECONDS or await self._came_nearer():
-                    return
-            else:
-                self._nearer.clear()
+            if await self._alarm.wait(min(left, RECHECK_SECONDS)):
+                return
+            if left <= RECHECK_SECONDS or await self._came_nearer():
                 return
 
     async def _came_nearer(self) -> bool:

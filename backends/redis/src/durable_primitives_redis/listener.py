@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
 
 from durable_primitives_redis.address import Address, Connection
+from durable_primitives_redis.waking import Alarm
 
 PAUSE_SECONDS = 0.5
 """Between attempts to subscribe again."""
@@ -17,12 +17,12 @@ SILENCE_SECONDS = 40.0
 
 
 class Listener:
-    """Calls `on_wake` for every message of others, and whenever one may have been missed."""
+    """Tells `alarm` what it hears of others, and rings whenever it may have missed something."""
 
-    def __init__(self, address: Address, channel: str, client: str, on_wake: Callable[[], None]) -> None:
+    def __init__(self, address: Address, channel: str, client: str, alarm: Alarm) -> None:
         self._address, self._channel = address, channel
         self._own = client.encode()
-        self._on_wake = on_wake
+        self._alarm = alarm
         self._task: asyncio.Task[None] | None = None
         self._subscribed = asyncio.Event()
 
@@ -63,9 +63,11 @@ class Listener:
                 if kind == b"subscribe":
                     # Whatever was said before this, nobody heard.
                     self._subscribed.set()
-                    self._on_wake()
-                elif kind == b"message" and not content.startswith(self._own):
-                    self._on_wake()
+                    self._alarm.ring()
+                elif kind == b"message":
+                    client, _, due = content.rpartition(b" ")
+                    if client != self._own:
+                        self._alarm.tell(int(due))
         finally:
             pinging.cancel()
 
