@@ -19,7 +19,6 @@ from durable_primitives_redis.failures import BACKEND
 from durable_primitives_redis.lifeline import Lifeline
 from durable_primitives_redis.link import Link
 from durable_primitives_redis.listener import Listener
-from durable_primitives_redis.scripts import OPEN
 from durable_primitives_redis.storage import Storage
 from durable_primitives_redis.waking import Alarm
 
@@ -113,13 +112,12 @@ class RedisBackend:
             )
         link = Link(self._address, self._seconds)
         await link.open()
-        stem = f"{self._prefix}:{namespace}"
         try:
             check_server(await link.call("INFO"), self.url)
-            settings = await link.run(OPEN, f"{stem}:settings", *settings_for(self._partitions))
-            check_settings(settings, self._partitions, self.url)
             lifeline = Lifeline(self._address, self._seconds)
-            storage = Storage(link, lifeline, self._clock, stem, self._partitions)
+            storage = Storage(link, lifeline, self._clock, f"{self._prefix}:{namespace}", self._partitions)
+            settings = await storage.open(settings_for(self._partitions))
+            check_settings(settings, self._partitions, self.url)
             await storage.next_due()
         except BaseException:
             await link.close()

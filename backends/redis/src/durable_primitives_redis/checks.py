@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from durable_primitives.errors import BackendUnavailableError, StorageNotRecognizedError
 from durable_primitives.logs import get_logger
 from durable_primitives_redis.failures import BACKEND
@@ -46,7 +44,7 @@ def settings_for(partitions: int) -> list[str]:
     return ["schema", str(SCHEMA), "partitions", str(partitions)]
 
 
-def check_settings(found: list[Any], partitions: int, url: str) -> None:
+def check_settings(found: list[bytes], partitions: int, url: str) -> None:
     """Refuse a store that was made in another way."""
     settings = {name.decode(): value.decode() for name, value in zip(found[::2], found[1::2], strict=True)}
     if settings.get("schema") != str(SCHEMA):

@@ -42,6 +42,12 @@ class Storage:
         self._places: dict[str, int] = {}
         self._key = self._tagged(0, "any")
 
+    async def open(self, settings: Sequence[str]) -> list[bytes]:
+        """Note the settings in a new store; those that hold, names and values in turn."""
+        request = wire.OpenRequest(self._stem, self._all, settings)
+        found: list[bytes] = await self._link.run(scripts.OPEN, f"{self._stem}:settings", wire.encode(request))
+        return found
+
     async def commit(self, transitions: Sequence[Transition], request: ClaimRequest | None) -> wire.CommitReply:
         """One script call for all of it."""
         places = [self._place(transition.instance) for transition in transitions]
@@ -59,7 +65,7 @@ class Storage:
     def renew(self, leases: Sequence[LeaseRef], until: int) -> Sequence[Renewal]:
         """Blocks."""
         places = [self._place(lease.instance) for lease in leases]
-        packed = wire.encode(wire.RenewRequest(self._stem, until, leases, places))
+        packed = wire.encode(wire.RenewRequest(self._stem, until, leases, places, self._all))
         return wire.read_renewals(self._lifeline.run(scripts.RENEW, self._key, packed, self.channel))
 
     async def sweep(self, now: int, budget: int) -> int:

@@ -26,8 +26,8 @@ class CommitRequest(Struct, frozen=True, gc=False, array_like=True):
     client: str
     number: int
     claim: ClaimRequest | None
-    claim_from: Sequence[int]
-    """The partitions in which to look for what is due."""
+    partitions: Sequence[int]
+    """Those in which the script may look: all of them, or on a cluster the one that it is for."""
     places: Sequence[int]
     """The partition of each transition."""
     transitions: Sequence[Transition]
@@ -44,6 +44,14 @@ class CommitReply(Struct, frozen=True, gc=False, array_like=True):
     """The server's clock, in microseconds."""
 
 
+class OpenRequest(Struct, frozen=True, gc=False, array_like=True):
+    """``open.lua``"""
+
+    stem: str
+    partitions: Sequence[int]
+    settings: Sequence[str]
+
+
 class RenewRequest(Struct, frozen=True, gc=False, array_like=True):
     """``renew.lua``"""
 
@@ -51,6 +59,7 @@ class RenewRequest(Struct, frozen=True, gc=False, array_like=True):
     until: int
     leases: Sequence[LeaseRef]
     places: Sequence[int]
+    partitions: Sequence[int]
 
 
 class LoadRequest(Struct, frozen=True, gc=False, array_like=True):

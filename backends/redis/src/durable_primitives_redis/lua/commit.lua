@@ -69,6 +69,9 @@ if request then
   claims = serve_claim(request, partitions)
 end
 local nearest = store_records()
+if #partitions > 1 then
+  store_heads()
+end
 if nearest then
   call('PUBLISH', channel, client .. ' ' .. digits(nearest))
 end

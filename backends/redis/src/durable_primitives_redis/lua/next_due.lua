@@ -3,18 +3,12 @@
 -- keys: any key of the partition
 -- arguments: a packed `NextDueRequest`
 -- replies: a packed `NextDueReply`
--- complexity: O(log n) for each partition
+-- complexity: O(log n)
 -- uses: wire keys
 
 local partitions
 stem, partitions = unpack(cmsgpack.unpack(ARGV[1]))
 
-local nearest
-for _, partition in ipairs(partitions) do
-  local first = call('ZRANGE', partition_prefix(partition) .. 'alarm', 0, 0, 'WITHSCORES')[2]
-  first = tonumber(first)
-  if first and (not nearest or first < nearest) then
-    nearest = first
-  end
-end
+local key = #partitions > 1 and heads_key() or partition_prefix(partitions[1]) .. 'alarm'
+local nearest = tonumber(call('ZRANGE', key, 0, 0, 'WITHSCORES')[2])
 return '\146' .. pack(nearest, server_micros())

@@ -6,8 +6,8 @@
 -- complexity: O(log n) for each lease
 -- uses: wire keys record
 
-local horizon, refs, places
-stem, horizon, refs, places = unpack(cmsgpack.unpack(ARGV[1]))
+local horizon, refs, places, partitions
+stem, horizon, refs, places, partitions = unpack(cmsgpack.unpack(ARGV[1]))
 
 local answers = {}
 for index, ref in ipairs(refs) do
@@ -22,6 +22,9 @@ for index, ref in ipairs(refs) do
   end
 end
 local nearest = store_records()
+if #partitions > 1 then
+  store_heads()
+end
 if nearest then
   call('PUBLISH', ARGV[2], digits(nearest))
 end

@@ -23,6 +23,8 @@
 --   expiring  ZSET ends of receipts ('r' and packed ids) and of letters ('l' and the id), by time
 --   letters   HASH id -> DeadLetter as it is sent
 --   dead      ZSET ids of letters, in lexical order
+-- On a standalone server, where one script may look at every partition:
+--   heads     ZSET partitions by their earliest alarm; made anew whenever a store is opened
 -- "Free" is what the owner has not in hand.
 
 local call, unpack = redis.call, unpack
@@ -33,6 +35,10 @@ local stem
 
 local function partition_prefix(partition)
   return '{' .. stem .. ':' .. format('%d', partition) .. '}:'
+end
+
+local function heads_key()
+  return stem .. ':heads'
 end
 
 local function row_key(w, kind)

@@ -108,6 +108,18 @@ local function store_alarm(w)
   w.stored_alarm, w.rearmed = alarm, true
 end
 
+-- Note the earliest alarms of the partitions in which one was changed.
+local function store_heads()
+  for part, before in pairs(earliest_before) do
+    local first = tonumber(call('ZRANGE', part .. 'alarm', 0, 0, 'WITHSCORES')[2])
+    if not first then
+      call('ZREM', heads_key(), part)
+    elseif first ~= before then
+      call('ZADD', heads_key(), first, part)
+    end
+  end
+end
+
 -- Write what was touched; returns the nearest of the alarms that came before all others of their partition.
 local function store_records()
   local nearest
