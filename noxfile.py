@@ -6,6 +6,7 @@ change. Everything is tested as it is shipped: as a wheel, with the Rust core or
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import sys
@@ -22,6 +23,7 @@ ROOT = Path(__file__).parent
 PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 RUNTIME = PYPROJECT["project"]["dependencies"]
 WHEELS = ROOT / ".nox" / "wheels"
+REDIS = ROOT / "backends" / "redis"
 
 # Identical with and without the Rust core, so run once.
 STATIC_TESTS = ["tests/architecture", "tests/typing"]
@@ -33,13 +35,13 @@ def lint(session: nox.Session) -> None:
     install_tools(session, "lint")
     session.run("ruff", "check", *session.posargs)
     session.run("ruff", "format", "--check")
-    session.run("lint-imports", "--no-logo", env={"PYTHONPATH": "python"})
+    session.run("lint-imports", "--no-logo", env={"PYTHONPATH": f"python{os.pathsep}{REDIS / 'src'}"})
 
 
 @nox.session
 def types(session: nox.Session) -> None:
     """Strict mypy and pyright; the stub of the Rust core against the built module."""
-    install_tools(session, "build", "types", "test")
+    install_tools(session, "build", "types", "test", "redis")
     install_wheel(session, native_wheel(session))
     session.run("mypy")
     session.run("pyright", "--pythonpath", session_python(session))
@@ -68,6 +70,15 @@ def tests_reference(session: nox.Session) -> None:
     install_tools(session, "build-pure", "test")
     install_wheel(session, pure_wheel(session))
     pytest(session, *(f"--ignore={path}" for path in STATIC_TESTS), *session.posargs, core="reference")
+
+
+@nox.session
+def tests_redis(session: nox.Session) -> None:
+    """The Redis backend as it is shipped, against a server that comes with it. Arguments go to pytest."""
+    install_tools(session, "build", "build-pure", "test", "redis")
+    install_wheel(session, native_wheel(session))
+    install_wheel(session, redis_wheel(session))
+    pytest(session, "backends/redis/tests", *session.posargs, core="native")
 
 
 @nox.session
@@ -156,6 +167,18 @@ def pure_wheel(session: nox.Session) -> Path:
     with session.chdir(project):
         session.run("hatchling", "build", "-t", "wheel", "-d", str(folder), silent=True)
     return next(folder.glob("*-none-any.whl"))
+
+
+def redis_wheel(session: nox.Session) -> Path:
+    """The wheel of the Redis backend, from its source distribution."""
+    folder = empty_folder(WHEELS / "redis")
+    with session.chdir(REDIS):
+        session.run("hatchling", "build", "-t", "sdist", "-d", str(folder), silent=True)
+    archive = next(folder.glob("*.tar.gz"))
+    shutil.unpack_archive(archive, folder)
+    with session.chdir(folder / archive.name.removesuffix(".tar.gz")):
+        session.run("hatchling", "build", "-t", "wheel", "-d", str(folder), silent=True)
+    return next(folder.glob("*.whl"))
 
 
 def pytest(session: nox.Session, *args: str, core: str) -> None:

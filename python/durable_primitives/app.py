@@ -19,7 +19,7 @@ from durable_primitives.kernel.primitive import Definition, Registry
 from durable_primitives.primitives import BUILTIN
 from durable_primitives.services.environment import Environment
 from durable_primitives.services.options import refuse_unknown
-from durable_primitives.spi import Backend, Runtime, SystemRuntime, open_backend
+from durable_primitives.spi import AuthorityClock, Backend, Runtime, SystemRuntime, open_backend
 from durable_primitives.supervisor import supervise
 
 Resources = Callable[[], AbstractAsyncContextManager[Any]]
@@ -43,7 +43,7 @@ class DurablePrimitives:
         tracker: EventTracker,
         namespace: str,
         resources: Resources | None,
-        runtime: Runtime,
+        runtime: Runtime | None,
     ) -> None:
         self._registry = registry
         self._tracker = tracker
@@ -74,8 +74,9 @@ class DurablePrimitives:
             stack.push_async_callback(store.close)
             stack.push_async_callback(self._tracker.close)
             environment = Environment(self._namespace, lambda derive: self._client(engine, derive))
+            runtime = self._runtime or _runtime_on(store)
             engine = DurablePrimitivesEngine(
-                self._registry, store, self._runtime, self._tracker, self._namespace, environment
+                self._registry, store, runtime, self._tracker, self._namespace, environment
             )
             stack.push_async_callback(engine.commits.drain)
             runner = None
@@ -152,7 +153,12 @@ class DurablePrimitives:
         raise DefinitionError("open_sync is not available in this release", help="use open() in an event loop")
 
     def _client(self, engine: DurablePrimitivesEngine, derive: Callable[[], str] | None = None) -> PrimitivesClient:
-        return PrimitivesClient(self._registry, engine.call, self._runtime, derive)
+        return PrimitivesClient(self._registry, engine.call, engine.runtime, derive)
+
+
+def _runtime_on(store: Backend) -> SystemRuntime:
+    """Workers whose machines disagree about the time must not disagree about what is due."""
+    return SystemRuntime(store.time) if isinstance(store, AuthorityClock) else SystemRuntime()
 
 
 def create_durable_primitives(
@@ -171,7 +177,7 @@ def create_durable_primitives(
         namespace: Keeps several applications apart in one store.
         resources: A function that returns an async context manager; what it yields is `ctx.resources` in every handler.
             It is entered once per worker.
-        runtime: The source of time, randomness and ids; the system's by default.
+        runtime: The source of time, randomness and ids; by default the system's, on the store's clock where it has one.
         unknown: Refused, with the nearest valid name.
 
     Raises:
@@ -194,5 +200,5 @@ def create_durable_primitives(
         NoopTracker() if tracker is None else guard(tracker),
         check_name(namespace, "namespace"),
         resources,
-        runtime or SystemRuntime(),
+        runtime,
     )

@@ -27,7 +27,7 @@ RECHECK_DUE = "recheck"
 Settlement = Literal["done", "dead", "cancelled", "cleared", "expired"]
 
 
-class Record(Struct, kw_only=True):
+class Record(Struct, kw_only=True, array_like=True):
     """One instance as it is stored.  `version` rises with every `put`; appended items leave it alone."""
 
     instance: str
@@ -82,7 +82,7 @@ class Record(Struct, kw_only=True):
         return structs.replace(self, dues=dict(self.dues))
 
 
-class Item(Struct, frozen=True, gc=False):
+class Item(Struct, frozen=True, gc=False, array_like=True):
     """One stored event.  Items of an instance are served by (`due`, `rank`, `seq`)."""
 
     seq: int
@@ -105,7 +105,7 @@ class Item(Struct, frozen=True, gc=False):
     """Whether it holds back its successors in the lane while it waits for its due time."""
 
 
-class Receipt(Struct, frozen=True, gc=False):
+class Receipt(Struct, frozen=True, gc=False, array_like=True):
     """Proof that an event id was accepted.  It outlives the item by the dedupe window."""
 
     id: str
@@ -119,7 +119,7 @@ class Receipt(Struct, frozen=True, gc=False):
     """None while the event is live."""
 
 
-class DeadLetter(Struct, frozen=True, gc=False):
+class DeadLetter(Struct, frozen=True, gc=False, array_like=True):
     """Work that was given up on, kept whole so that it can be redriven."""
 
     id: str
@@ -144,7 +144,7 @@ class Snapshot(Struct, frozen=True):
     letters: dict[str, DeadLetter] = field(default_factory=dict[str, DeadLetter])
 
 
-class Tally(Struct, frozen=True):
+class Tally(Struct, frozen=True, array_like=True):
     """Counts over the items of one instance."""
 
     ready: int

@@ -1,7 +1,8 @@
 """The closed vocabulary of change: a `Transition` is one atomic change to one instance, as data with guards.
 
 Every backend implements exactly this and nothing else; `durable_primitives.kernel.apply` says what each word means.
-All times are integers: milliseconds since the epoch, UTC.
+All times are integers: milliseconds since the epoch, UTC.  On a wire the structs are arrays in the order of their
+fields: a backend that runs in its server (the Lua scripts of Redis) reads them by position.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ FLUSH_DUE = "flush"
 """The named due of segments that are sealed."""
 
 
-class Guard(Struct, frozen=True, gc=False, kw_only=True):
+class Guard(Struct, frozen=True, gc=False, kw_only=True, array_like=True):
     """What must hold for the transition to apply.  A guard that fails leaves the store as it was."""
 
     exists: bool | None = None
@@ -34,7 +35,7 @@ class Guard(Struct, frozen=True, gc=False, kw_only=True):
     """How many live items the instance may hold after the append."""
 
 
-class Create(Struct, frozen=True, gc=False, kw_only=True):
+class Create(Struct, frozen=True, gc=False, kw_only=True, array_like=True):
     """The record to make if there is none (or only a tombstone); an existing record is left alone."""
 
     status: str
@@ -43,7 +44,7 @@ class Create(Struct, frozen=True, gc=False, kw_only=True):
     linger_ms: int | None = None
 
 
-class Put(Struct, frozen=True, gc=False, kw_only=True):
+class Put(Struct, frozen=True, gc=False, kw_only=True, array_like=True):
     """Write the record's own part.  `held` and `linger_ms` are always stated: there is no hidden default."""
 
     status: str
@@ -52,7 +53,7 @@ class Put(Struct, frozen=True, gc=False, kw_only=True):
     linger_ms: int | None = None
 
 
-class NewItem(Struct, frozen=True, gc=False):
+class NewItem(Struct, frozen=True, gc=False, array_like=True):
     """An event to append.  An `id` makes it idempotent: a second append with a remembered id is a duplicate."""
 
     id: str | None
@@ -65,7 +66,7 @@ class NewItem(Struct, frozen=True, gc=False):
     blocks: bool = True
 
 
-class Batching(Struct, frozen=True, gc=False):
+class Batching(Struct, frozen=True, gc=False, array_like=True):
     """How appended items form segments (the generations of a buffer)."""
 
     max_items: int | None
@@ -74,7 +75,7 @@ class Batching(Struct, frozen=True, gc=False):
     """The first item of a segment sets the due `WINDOW_DUE` to so much later."""
 
 
-class Removal(Struct, frozen=True, gc=False):
+class Removal(Struct, frozen=True, gc=False, array_like=True):
     """An item leaves for good; its receipt keeps the settlement until `expires_at`."""
 
     item: Item
@@ -82,7 +83,7 @@ class Removal(Struct, frozen=True, gc=False):
     expires_at: int
 
 
-class Reschedule(Struct, frozen=True, gc=False):
+class Reschedule(Struct, frozen=True, gc=False, array_like=True):
     """An item goes back to wait: it is no longer in the owner's hands."""
 
     item: Item
@@ -93,7 +94,7 @@ class Reschedule(Struct, frozen=True, gc=False):
     blocks: bool
 
 
-class Burial(Struct, frozen=True, gc=False):
+class Burial(Struct, frozen=True, gc=False, array_like=True):
     """An item (or, with `item` None, a batch given as `payload`) becomes a dead letter."""
 
     id: str
@@ -105,7 +106,7 @@ class Burial(Struct, frozen=True, gc=False):
     expires_at: int
 
 
-class Retire(Struct, frozen=True, gc=False):
+class Retire(Struct, frozen=True, gc=False, array_like=True):
     """All items and live receipts of the segments up to `segment` leave together."""
 
     segment: int
@@ -113,14 +114,14 @@ class Retire(Struct, frozen=True, gc=False):
     expires_at: int
 
 
-class Clear(Struct, frozen=True, gc=False):
+class Clear(Struct, frozen=True, gc=False, array_like=True):
     """All items of the segments from `segment` on that nobody has in hand leave."""
 
     segment: int
     expires_at: int
 
 
-class Due(Struct, frozen=True, gc=False):
+class Due(Struct, frozen=True, gc=False, array_like=True):
     """A change to one named due time."""
 
     name: str
@@ -128,7 +129,7 @@ class Due(Struct, frozen=True, gc=False):
     at: int = 0
 
 
-class Transition(Struct, frozen=True, gc=False, kw_only=True):
+class Transition(Struct, frozen=True, gc=False, kw_only=True, array_like=True):
     """One atomic change to one instance.  Parts are applied in the order in which they stand here."""
 
     instance: str
@@ -170,7 +171,7 @@ class Transition(Struct, frozen=True, gc=False, kw_only=True):
     """`idle`: give the lease back if nothing was taken and nothing is in hand."""
 
 
-class Accepted(Struct, frozen=True, gc=False):
+class Accepted(Struct, frozen=True, gc=False, array_like=True):
     """What became of one appended item."""
 
     seq: int
@@ -185,7 +186,7 @@ CancelAnswer = Literal["cancelled", "running", "done", "not_found"]
 Verdict = Literal["applied", "conflict", "fenced", "duplicate", "full"]
 
 
-class Outcome(Struct, frozen=True, gc=False, kw_only=True):
+class Outcome(Struct, frozen=True, gc=False, kw_only=True, array_like=True):
     """What a transition did.  Anything but ``applied`` means that nothing changed."""
 
     verdict: Verdict
@@ -209,7 +210,7 @@ class Outcome(Struct, frozen=True, gc=False, kw_only=True):
     """The named dues afterwards, if the transition formed segments or changed a due."""
 
 
-class ClaimRequest(Struct, frozen=True, kw_only=True):
+class ClaimRequest(Struct, frozen=True, kw_only=True, array_like=True):
     """A worker's wish for due instances, served in the same round trip as the transitions it travels with."""
 
     owner: str
@@ -220,7 +221,7 @@ class ClaimRequest(Struct, frozen=True, kw_only=True):
     """How many items of each claimed instance the worker takes in hand with it."""
 
 
-class Claim(Struct, frozen=True):
+class Claim(Struct, frozen=True, array_like=True):
     """A lease on one due instance."""
 
     record: Record
@@ -229,14 +230,14 @@ class Claim(Struct, frozen=True):
     """What the last owner had in hand when it vanished: one of these may have killed it."""
 
 
-class LeaseRef(Struct, frozen=True, gc=False):
+class LeaseRef(Struct, frozen=True, gc=False, array_like=True):
     """A held lease, by its fencing token."""
 
     instance: str
     token: int
 
 
-class Renewal(Struct, frozen=True, gc=False):
+class Renewal(Struct, frozen=True, gc=False, array_like=True):
     """The answer to a renewal; `version` lets the owner notice what others wrote meanwhile."""
 
     instance: str

@@ -5,8 +5,20 @@ A backend needs this, the kernel's types and the errors, and nothing else.
 A `Backend` is a `Storage` and a `Scheduler` in one object; `Runtime` is the only door for time, randomness and ids.
 """
 
-from durable_primitives.spi.backend import Backend, Capabilities, Scheduler, Storage
+from durable_primitives._core import xxh3_64
+from durable_primitives.spi.backend import AuthorityClock, Backend, Capabilities, Reply, Scheduler, Storage
 from durable_primitives.spi.loading import open_backend
 from durable_primitives.spi.runtime import Runtime, SystemRuntime
 
-__all__ = ["Backend", "Capabilities", "Runtime", "Scheduler", "Storage", "SystemRuntime", "open_backend"]
+__all__ = [
+    "AuthorityClock",
+    "Backend",
+    "Capabilities",
+    "Reply",
+    "Runtime",
+    "Scheduler",
+    "Storage",
+    "SystemRuntime",
+    "open_backend",
+    "xxh3_64",
+]

@@ -108,6 +108,15 @@ class Scheduler(Protocol):
 
 
 @runtime_checkable
+class AuthorityClock(Protocol):
+    """A backend with a clock of its own, which then is the time of its applications on every machine."""
+
+    def time(self) -> float:
+        """Seconds since the epoch, to be asked often; never ahead of the store's clock."""
+        ...
+
+
+@runtime_checkable
 class Backend(Storage, Scheduler, Protocol):
     """A store with a scheduler: everything that the engine needs from outside."""
 

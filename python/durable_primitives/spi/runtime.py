@@ -51,19 +51,24 @@ class Runtime(Protocol):
 
 
 class SystemRuntime:
-    """The real clock, the operating system's randomness, and a thread for heartbeats."""
+    """The real clock, the operating system's randomness, and a thread for heartbeats.
 
-    def __init__(self) -> None:
+    Args:
+        clock: The wall clock, in seconds since the epoch: that of the store, where it has one (`AuthorityClock`).
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
         self._prefix = ""
         self._prefix_ms = 0
         self._serial = 0
         self._random = random.Random(os.urandom(16))
 
     def now(self) -> int:
-        return time.time_ns() // 1_000_000
+        return int(self._clock() * 1000)
 
     def until(self, due: int) -> float:
-        return due / 1000 - time.time()
+        return due / 1000 - self._clock()
 
     def monotonic(self) -> float:
         return time.monotonic()
@@ -76,7 +81,7 @@ class SystemRuntime:
 
         Ids of one process rise strictly, so a store appends them at the edge of its index.
         """
-        ms = time.time_ns() // 1_000_000
+        ms = self.now()
         if ms > self._prefix_ms:
             self._prefix_ms, self._serial = ms, 0
             self._prefix = f"{ms:012x}{int.from_bytes(os.urandom(6), 'big'):012x}"

@@ -1,0 +1,140 @@
+"""Where the server is, and how a connection to it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, Protocol
+from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
+
+from redis.asyncio.connection import ConnectionPool
+from redis.asyncio.sentinel import Sentinel
+
+from durable_primitives.errors import DefinitionError
+
+CONNECT_SECONDS = 5.0
+
+_SCHEMES = {"valkey": "redis", "valkeys": "rediss"}
+
+
+class Connection(Protocol):
+    """What we use of a client library's connection."""
+
+    @property
+    def is_connected(self) -> bool: ...
+    async def connect(self) -> None: ...
+    async def disconnect(self, nowait: bool = False) -> None: ...
+    def pack_command(self, *args: Any) -> list[bytes]: ...
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None: ...
+    async def read_response(self) -> Any: ...
+
+
+class Address:
+    """One server, or whichever is the primary of a sentinel's service.
+
+    `url` is fit for an error message: it holds no password.  `server_error` is what an error in reply is, `lost` what a
+    connection that breaks is.
+    """
+
+    def __init__(self, kind: type[Any], settings: Mapping[str, Any], url: str) -> None:
+        library = kind.__module__.partition(".")[0]
+        retry, backoff, exceptions = (
+            import_module(f"{library}.{name}") for name in ("asyncio.retry", "backoff", "exceptions")
+        )
+        self.url = url
+        self.server_error: type[Exception] = exceptions.ResponseError
+        self.refused: tuple[type[Exception], ...] = (exceptions.AuthenticationError, exceptions.AuthorizationError)
+        self.lost: tuple[type[Exception], ...] = (exceptions.ConnectionError, exceptions.TimeoutError, OSError)
+        self.no_script: type[Exception] = exceptions.NoScriptError
+        self._kind = kind
+        self._settings: dict[str, Any] = {
+            **settings,
+            # Ours alone: a client that sends a command again by itself would not know when to stop.
+            "retry": retry.Retry(backoff.NoBackoff(), 0),
+            "retry_on_error": [],
+            "retry_on_timeout": False,
+            "socket_timeout": None,
+            "socket_connect_timeout": settings.get("socket_connect_timeout") or CONNECT_SECONDS,
+            "health_check_interval": 0,
+            "protocol": 2,
+            "decode_responses": False,
+        }
+
+    def connection(self) -> Connection:
+        """A connection that is not made yet."""
+        connection: Connection = self._kind(**self._settings)
+        return connection
+
+
+def address_of_url(url: str) -> Address:
+    """The address that a URL names.  Raises `DefinitionError`."""
+    parts = urlsplit(url)
+    try:
+        if parts.scheme == "redis+sentinel":
+            return _sentinel_address(url)
+        pools: Any = ConnectionPool
+        pool = pools.from_url(_joined(parts._replace(scheme=_SCHEMES.get(parts.scheme, parts.scheme))))
+    except (ValueError, TypeError) as error:
+        raise DefinitionError(f"{masked(url)} is not the URL of a Redis server ({error})") from None
+    return Address(pool.connection_class, _plain(pool.connection_kwargs), masked(url))
+
+
+def address_of_client(client: Any) -> Address:
+    """The address of a client of the application, of redis-py or valkey-py."""
+    pool = getattr(client, "connection_pool", None)
+    if pool is None:
+        raise DefinitionError(
+            f"RedisBackend needs a redis.asyncio.Redis or valkey.asyncio.Valkey, got {type(client).__name__}"
+        )
+    settings = _plain(pool.connection_kwargs)
+    where = settings.get("path") or f"{settings.get('host', 'localhost')}:{settings.get('port', 6379)}"
+    return Address(pool.connection_class, settings, f"redis://{where}/{settings.get('db', 0)}")
+
+
+def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what belongs to the pool that they were made for."""
+    return {name: value for name, value in settings.items() if not name.startswith(("maint_", "himport_", "event_"))}
+
+
+def _sentinel_address(url: str) -> Address:
+    """``redis+sentinel://:password@host:26379,host:26379/service/0``"""
+    parts = urlsplit(url)
+    user, _, hosts = parts.netloc.rpartition("@")
+    name, _, password = user.partition(":")
+    service, _, db = parts.path.strip("/").partition("/")
+    if not service:
+        raise ValueError("it names no service: redis+sentinel://host:26379/service")
+    sentinels = [(host, int(port or 26379)) for host, _, port in (one.partition(":") for one in hosts.split(","))]
+    options: dict[str, Any] = {"username": unquote(name) or None, "password": unquote(password) or None}
+    finder: Any = Sentinel(sentinels)  # type: ignore[no-untyped-call]
+    pool = finder.master_for(service, db=int(db or 0), **options).connection_pool
+    return Address(pool.connection_class, pool.connection_kwargs, masked(url))
+
+
+def split_options(url: str, names: set[str]) -> tuple[str, dict[str, str]]:
+    """The URL without those of its options that are ours, and these."""
+    parts = urlsplit(url)
+    options = parse_qsl(parts.query, keep_blank_values=True)
+    theirs = urlencode([(name, value) for name, value in options if name not in names])
+    return _joined(parts._replace(query=theirs)), {name: value for name, value in options if name in names}
+
+
+def masked(url: str) -> str:
+    """The URL without passwords.
+
+    Example:
+        >>> masked("redis://app:secret@db:6379/0?password=secret&db=1")
+        'redis://app:***@db:6379/0?password=***&db=1'
+    """
+    parts = urlsplit(url)
+    user, at, host = parts.netloc.rpartition("@")
+    name, colon, _ = user.partition(":")
+    query = "&".join(
+        "password=***" if option.startswith("password=") else option for option in parts.query.split("&") if option
+    )
+    return _joined(parts._replace(netloc=f"{name}{colon and ':***'}{at}{host}", query=query))
+
+
+def _joined(parts: SplitResult) -> str:
+    """With its slashes, which `urlunsplit` leaves out where there is no host."""
+    return f"{parts.scheme}://{parts.netloc}{parts.path}{parts.query and '?'}{parts.query}"

@@ -1,0 +1,201 @@
+"""One connection, for commands that may be sent again: they leave and are answered in order.
+
+When the connection breaks, a new one is made and whatever has no answer yet is sent again, in the same order, until its
+time is over.  So each command must have the same effect however often it arrives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from durable_primitives.errors import Outcome, StorageError
+from durable_primitives_redis.address import Address, Connection
+from durable_primitives_redis.failures import BACKEND, refusal, unreachable
+from durable_primitives_redis.scripts import Script
+
+FIRST_PAUSE_SECONDS = 0.02
+LONGEST_PAUSE_SECONDS = 1.0
+"""Between attempts to connect."""
+
+
+class _Request:
+    __slots__ = ("command", "deadline", "future", "sent", "timer")
+
+    def __init__(self, command: list[bytes], deadline: float, future: asyncio.Future[Any]) -> None:
+        self.command, self.deadline, self.future = command, deadline, future
+        self.sent = False
+        self.timer: asyncio.TimerHandle | None = None
+
+
+class Link:
+    """A connection of one event loop.
+
+    Args:
+        address: Where to.
+        seconds: How long a command may take, repetitions included.  After half of it without an answer the connection
+            counts as broken.
+    """
+
+    def __init__(self, address: Address, seconds: float) -> None:
+        self._address, self._seconds = address, seconds
+        self._connection: Connection | None = None
+        self._pending: deque[_Request] = deque()
+        self._wanted = asyncio.Event()
+        self._keeper: asyncio.Task[None] | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._trouble: BaseException | None = None
+        self._closed = False
+
+    async def open(self) -> None:
+        """Connect; raises a `StorageError` at the first failure."""
+        self._loop = asyncio.get_running_loop()
+        try:
+            self._connection = await self._connected()
+        except self._address.refused as error:
+            raise refusal(error, self._address.url) from error
+        except self._address.lost as error:
+            raise unreachable(error, self._address.url, outcome="not_applied") from error
+        except self._address.server_error as error:
+            raise refusal(error, self._address.url) from error
+        self._keeper = self._loop.create_task(self._keep(), name="durable-primitives Redis link")
+
+    async def close(self) -> None:
+        """Wait for what was handed over, then disconnect."""
+        if self._keeper is None or self._closed:
+            return
+        self._closed = True
+        waiting = [request.future for request in self._pending if not request.future.done()]
+        if waiting:
+            await asyncio.wait(waiting)
+        self._keeper.cancel()
+        await asyncio.wait((self._keeper,))
+        if self._reader is not None:
+            self._reader.cancel()
+            await asyncio.wait((self._reader,))
+        await self._disconnect()
+
+    async def run(self, script: Script, key: str, *args: bytes | str) -> Any:
+        """The reply of a script.  Raises a `StorageError` with what became of it."""
+        command = ("EVALSHA", script.sha, 1, key, *args)
+        try:
+            return await self.call(*command)
+        except StorageError as error:
+            if not isinstance(error.__cause__, self._address.no_script):
+                raise
+        await self.call("SCRIPT", "LOAD", script.source)
+        return await self.call(*command)
+
+    async def call(self, *args: Any) -> Any:
+        """The reply of a command.  Raises a `StorageError` with what became of it."""
+        if self._closed:
+            raise StorageError(f"{self._address.url} is closed", backend=BACKEND, outcome="not_applied")
+        connection = self._connection
+        loop = self._loop
+        packer = connection or self._address.connection()
+        request = _Request(packer.pack_command(*args), loop.time() + self._seconds, loop.create_future())
+        request.timer = loop.call_later(self._seconds / 2, self._tick, request)
+        self._pending.append(request)
+        if connection is not None and connection.is_connected:
+            await self._send(connection, (request,))
+        else:
+            self._wanted.set()
+        try:
+            return await request.future
+        finally:
+            request.timer.cancel()
+
+    async def _send(self, connection: Connection, requests: Sequence[_Request]) -> None:
+        for request in requests:
+            request.sent = True
+        # What cannot be sent stays pending: whoever reads notices that the connection is broken.
+        with suppress(*self._address.lost):
+            await connection.send_packed_command([part for request in requests for part in request.command], False)
+
+    def _tick(self, request: _Request) -> None:
+        """Half of a request's time is over, or all of it."""
+        if request.future.done():
+            return
+        left = request.deadline - self._loop.time()
+        if left > 0:
+            request.timer = self._loop.call_later(left, self._tick, request)
+        else:
+            outcome: Outcome = "unknown" if request.sent else "not_applied"
+            request.future.set_exception(unreachable(self._trouble, self._address.url, outcome=outcome))
+        if request.sent and self._reader is not None:
+            self._reader.cancel()
+
+    # The life of a connection.
+
+    async def _keep(self) -> None:
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            if self._connection is not None:
+                self._reader = self._loop.create_task(self._read(self._connection))
+                await asyncio.wait((self._reader,))
+                await self._disconnect()
+            self._forget_abandoned()
+            if not self._pending:
+                self._wanted.clear()
+                await self._wanted.wait()
+            try:
+                connection = await self._connected()
+            except self._address.refused as error:
+                self._fail(refusal(error, self._address.url))
+            except (*self._address.lost, self._address.server_error) as error:
+                self._trouble = error
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            else:
+                pause = FIRST_PAUSE_SECONDS
+                self._forget_abandoned()
+                self._connection = connection
+                await self._send(connection, tuple(self._pending))
+
+    async def _connected(self) -> Connection:
+        connection = self._address.connection()
+        try:
+            await connection.connect()
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
+        return connection
+
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(*self._address.lost):
+                await connection.disconnect(nowait=True)
+
+    async def _read(self, connection: Connection) -> None:
+        """Answer requests in their order until the connection breaks."""
+        while True:
+            reply: Any = None
+            failure: Exception | None = None
+            try:
+                reply = await connection.read_response()
+            except (self._address.server_error, *self._address.refused) as error:
+                failure = refusal(error, self._address.url)
+                failure.__cause__ = error
+            except self._address.lost as error:
+                self._trouble = error
+                return
+            future = self._pending.popleft().future
+            if future.done():
+                continue
+            if failure is None:
+                future.set_result(reply)
+            else:
+                future.set_exception(failure)
+
+    def _forget_abandoned(self) -> None:
+        self._pending = deque(request for request in self._pending if not request.future.done())
+
+    def _fail(self, error: StorageError) -> None:
+        for request in self._pending:
+            if not request.future.done():
+                request.future.set_exception(error)
+        self._pending.clear()

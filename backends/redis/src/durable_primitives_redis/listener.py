@@ -1,0 +1,85 @@
+"""Hears of alarms that others brought nearer: a subscription on a connection of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+from durable_primitives_redis.address import Address, Connection
+from durable_primitives_redis.waking import Alarm
+
+PAUSE_SECONDS = 0.5
+"""Between attempts to subscribe again."""
+
+PING_SECONDS = 15.0
+SILENCE_SECONDS = 40.0
+"""A connection on which not even an answer to a ping comes is broken."""
+
+
+class Listener:
+    """Tells `alarm` what it hears of others, and rings whenever it may have missed something."""
+
+    def __init__(self, address: Address, channel: str, client: str, alarm: Alarm) -> None:
+        self._address, self._channel = address, channel
+        self._own = client.encode()
+        self._alarm = alarm
+        self._task: asyncio.Task[None] | None = None
+        self._subscribed = asyncio.Event()
+
+    async def start(self, seconds: float) -> None:
+        """Subscribe; returns when messages are heard, or after so many seconds: it goes on trying."""
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._run(), name="durable-primitives Redis listener")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._subscribed.wait()
+
+    async def close(self) -> None:
+        """Stop listening."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait((self._task,))
+            self._task = None
+
+    async def _run(self) -> None:
+        while True:
+            connection = self._address.connection()
+            try:
+                await connection.connect()
+                await self._listen(connection)
+            except (*self._address.lost, self._address.server_error):
+                await asyncio.sleep(PAUSE_SECONDS)
+            finally:
+                with suppress(*self._address.lost):
+                    await connection.disconnect(nowait=True)
+
+    async def _listen(self, connection: Connection) -> None:
+        await connection.send_packed_command(connection.pack_command("SUBSCRIBE", self._channel), False)
+        pinging = asyncio.get_running_loop().create_task(_ping(connection))
+        try:
+            while True:
+                async with asyncio.timeout(SILENCE_SECONDS):
+                    kind, content = await _message(connection)
+                if kind == b"subscribe":
+                    # Whatever was said before this, nobody heard.
+                    self._subscribed.set()
+                    self._alarm.ring()
+                elif kind == b"message":
+                    client, _, due = content.rpartition(b" ")
+                    if client != self._own:
+                        self._alarm.tell(int(due))
+        finally:
+            pinging.cancel()
+
+
+async def _message(connection: Connection) -> tuple[bytes, bytes]:
+    """Its kind and its content."""
+    # SUBSCRIBE and messages are (kind, channel, content); the answer to a PING is of two parts.
+    kind, _, *content = await connection.read_response()
+    return kind, content[0] if content and isinstance(content[0], bytes) else b""
+
+
+async def _ping(connection: Connection) -> None:
+    while True:
+        await asyncio.sleep(PING_SECONDS)
+        await connection.send_packed_command(connection.pack_command("PING"), False)

@@ -1,0 +1,31 @@
+-- Extend the leases that their token still holds: `Scheduler.renew`.  To be sent again as often as need be.
+--
+-- keys: any key of the partition
+-- arguments: a packed `RenewRequest`; the channel of wake-ups
+-- replies: packed `Renewal`s, in order
+-- complexity: O(log n) for each lease
+-- uses: wire keys record
+
+local horizon, refs, places, partitions
+stem, horizon, refs, places, partitions = unpack(cmsgpack.unpack(ARGV[1]))
+
+local answers = {}
+for index, ref in ipairs(refs) do
+  local instance, token = ref[1], ref[2]
+  local w = find_record(partition_prefix(places[index]), instance)
+  if w.exists and w.owner and w.token == token then
+    w.lease_until = horizon
+    touch(w)
+    answers[index] = '\147' .. pack(instance, true, w.version)
+  else
+    answers[index] = '\147' .. pack(instance, false, 0)
+  end
+end
+local nearest = store_records()
+if #partitions > 1 then
+  store_heads()
+end
+if nearest then
+  call('PUBLISH', ARGV[2], digits(nearest))
+end
+return array_of(answers)

