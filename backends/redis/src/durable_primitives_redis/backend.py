@@ -51,7 +51,7 @@ class RedisBackend:
         'redis://:***@localhost:6379/0'
     """
 
-    capabilities = Capabilities(durable=True, multi_process=True)
+    capabilities = Capabilities(durable=True, multi_process=True, overlapping=True)
 
     def __init__(
         self,
