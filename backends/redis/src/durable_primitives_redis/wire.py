@@ -137,6 +137,15 @@ class NextDueRequest(Struct, frozen=True, gc=False, array_like=True):
     partitions: Sequence[int]
 
 
+class DueRequest(Struct, frozen=True, gc=False, array_like=True):
+    """``due.lua``"""
+
+    stem: str
+    place: int
+    at: int
+    limit: int
+
+
 class NextDueReply(Struct, frozen=True, gc=False, array_like=True):
     """``next_due.lua``"""
 
@@ -151,5 +160,5 @@ read_items = Decoder(list[Item]).decode
 read_letters = Decoder(list[DeadLetter]).decode
 read_records = Decoder(list[Record]).decode
 read_tally = Decoder(Tally).decode
-read_count = Decoder(int).decode
+read_alarms = Decoder(list[int]).decode
 read_next_due = Decoder(NextDueReply).decode
