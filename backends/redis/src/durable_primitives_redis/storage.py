@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct, structs
@@ -60,27 +60,47 @@ class Storage:
         """One script call for all of it; on a cluster one for each partition."""
         if not self._link.spread:
             return await self._commit_group(0, transitions, request)
+        if not transitions and request is not None:
+            return await self._claim_anywhere(request)
         members = split(self._place(transition.instance) for transition in transitions)
-        limits = await self._claim_limits(members, request) if request is not None else {}
-        groups = sorted({*members, *limits})
+        shares = {} if request is None else self._shares(members, request.limit)
+        groups = sorted({*members, *shares})
         replies = await gathered(
             self._commit_group(
-                group,
-                [transitions[index] for index in members.get(group, ())],
-                structs.replace(request, limit=limits[group]) if request is not None and group in limits else None,
+                group, [transitions[index] for index in members.get(group, ())], _limited(request, shares.get(group, 0))
             )
             for group in groups
         )
-        outcomes = list[Outcome | None]([None]) * len(transitions)
+        outcomes: dict[int, Outcome] = {}
         for group, reply in zip(groups, replies, strict=True):
-            for index, outcome in zip(members.get(group, ()), reply.outcomes, strict=True):
-                outcomes[index] = outcome
-        return wire.CommitReply(
-            [outcome for outcome in outcomes if outcome is not None],
-            [claim for reply in replies for claim in reply.claims],
-            min((reply.nearest for reply in replies if reply.nearest is not None), default=None),
-            max((reply.micros for reply in replies), default=0),
-        )
+            outcomes.update(zip(members.get(group, ()), reply.outcomes, strict=True))
+        return _joined(replies, [outcomes[index] for index in range(len(transitions))])
+
+    def _shares(self, members: Iterable[int], limit: int) -> dict[int, int]:
+        """A claim that travels with transitions asks their partitions, and one more in turn."""
+        self._turn = (self._turn + 1) % self._partitions
+        chosen = list(dict.fromkeys([*members, self._turn]))
+        each, rest = divmod(limit, len(chosen))
+        return {group: each + (index < rest) for index, group in enumerate(chosen) if each or index < rest}
+
+    async def _claim_anywhere(self, request: ClaimRequest) -> wire.CommitReply:
+        """A claim that travels alone asks the partitions that have the earliest alarms, until nothing more is due."""
+        replies: list[wire.CommitReply] = []
+        left = request.limit
+        while left > 0:
+            alarms = await gathered(
+                self._run_at(place, scripts.DUE, wire.DueRequest(self._stem, place, request.at, left))
+                for place in range(self._partitions)
+            )
+            due = sorted((alarm, place) for place, packed in enumerate(alarms) for alarm in wire.read_alarms(packed))
+            if not due:
+                break
+            # Another worker may be quicker in some of them: then the next look shows it.
+            shares = Counter(place for _, place in due[:left])
+            got = await gathered(self._commit_group(group, (), _limited(request, n)) for group, n in shares.items())
+            left -= sum(len(reply.claims) for reply in got)
+            replies += got
+        return _joined(replies, [])
 
     async def _commit_group(
         self, group: int, transitions: Sequence[Transition], request: ClaimRequest | None
@@ -97,25 +117,6 @@ class Storage:
             reply = wire.read_commit(await self._link.run(scripts.COMMIT, key, packed, self.channel))
         self._clock.note(reply.micros)
         return reply
-
-    async def _claim_limits(self, members: Mapping[int, Sequence[int]], request: ClaimRequest) -> dict[int, int]:
-        """How much of a claim each partition is asked for.
-
-        A claim that travels with transitions asks their partitions, and one more in turn.  One that travels alone asks
-        those that have the earliest alarms.
-        """
-        if members:
-            self._turn = (self._turn + 1) % self._partitions
-            chosen = [*members, *({self._turn} - set(members))]
-            count = len(chosen)
-            shares = [request.limit // count + (index < request.limit % count) for index in range(count)]
-            return {group: share for group, share in zip(chosen, shares, strict=True) if share}
-        alarms = await gathered(
-            self._run_at(place, scripts.DUE, wire.DueRequest(self._stem, place, request.at, request.limit))
-            for place in range(self._partitions)
-        )
-        due = sorted((alarm, place) for place, packed in enumerate(alarms) for alarm in wire.read_alarms(packed))
-        return Counter(place for _, place in due[: request.limit])
 
     def renew(self, leases: Sequence[LeaseRef], until: int) -> Sequence[Renewal]:
         """Blocks."""
@@ -199,3 +200,17 @@ class Storage:
                 self._places.clear()
             place = self._places[instance] = xxh3_64(instance.encode()) % self._partitions
         return place
+
+
+def _limited(request: ClaimRequest | None, limit: int) -> ClaimRequest | None:
+    return structs.replace(request, limit=limit) if request is not None and limit else None
+
+
+def _joined(replies: Sequence[wire.CommitReply], outcomes: list[Outcome]) -> wire.CommitReply:
+    """One reply made of those of several partitions."""
+    return wire.CommitReply(
+        outcomes,
+        [claim for reply in replies for claim in reply.claims],
+        min((reply.nearest for reply in replies if reply.nearest is not None), default=None),
+        max((reply.micros for reply in replies), default=0),
+    )
