@@ -22,6 +22,9 @@ from durable_primitives_redis.spreading import gathered, split
 IN_FLIGHT = 16
 """Commits that may be on their way at once; as many replies are kept for each client."""
 
+LARGE_REPLY = 65_536
+"""Replies above this size, in bytes, are not kept longer than needed."""
+
 SWEEP_ROWS = 1000
 """Rows of one script call: the server serves nobody else meanwhile."""
 
@@ -44,6 +47,7 @@ class Storage:
         everything = tuple(range(partitions))
         self._groups = [(one,) for one in everything] if link.spread else [everything]
         self._numbers = [0] * len(self._groups)
+        self._answered: list[list[tuple[str, int]]] = [[] for _ in self._groups]
         self.client = os.urandom(8).hex()
         self.channel = f"{stem}:nearer"
         self._room = asyncio.Semaphore(IN_FLIGHT)
@@ -110,11 +114,15 @@ class Storage:
         async with self._room:
             self._numbers[group] += 1
             number = self._numbers[group]
+            answered, self._answered[group] = self._answered[group], []
             packed = wire.encode(
-                wire.CommitRequest(self._stem, self.client, number, request, partitions, places, transitions)
+                wire.CommitRequest(self._stem, self.client, number, request, partitions, places, answered, transitions)
             )
             key = self._tagged(partitions[0], f"reply:{self.client}:{number % IN_FLIGHT}")
-            reply = wire.read_commit(await self._link.run(scripts.COMMIT, key, packed, self.channel))
+            data = await self._link.run(scripts.COMMIT, key, packed, self.channel)
+            if len(data) > LARGE_REPLY:
+                self._answered[group].append((key, number))
+        reply = wire.read_commit(data)
         self._clock.note(reply.micros)
         return reply
 

@@ -30,6 +30,8 @@ class CommitRequest(Struct, frozen=True, gc=False, array_like=True):
     """Those in which the script may look: all of them, or on a cluster the one that it is for."""
     places: Sequence[int]
     """The partition of each transition."""
+    answered: Sequence[tuple[str, int]]
+    """Keys and numbers of large replies that have arrived: the store need not keep them any longer."""
     transitions: Sequence[Transition]
 
 
