@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
 from durable_primitives.errors import StorageError
+from durable_primitives.kernel.transition import Transition
 
 T = TypeVar("T")
+
+MOST_ITEMS = 5_000
+"""Items that come or go in one script call, unless it is one transition."""
 
 
 def split(groups: Iterable[int]) -> dict[int, list[int]]:
@@ -22,6 +26,20 @@ def split(groups: Iterable[int]) -> dict[int, list[int]]:
     for index, group in enumerate(groups):
         members.setdefault(group, []).append(index)
     return members
+
+
+def in_parts(transitions: Sequence[Transition]) -> list[Sequence[Transition]]:
+    """Transitions in their order, in parts that are short for the server: it serves nobody else meanwhile."""
+    parts: list[Sequence[Transition]] = []
+    start = items = 0
+    for index, transition in enumerate(transitions):
+        more = len(transition.append) + len(transition.remove)
+        if items and items + more > MOST_ITEMS:
+            parts.append(transitions[start:index])
+            start, items = index, 0
+        items += more
+    parts.append(transitions[start:])
+    return parts
 
 
 async def gathered(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

@@ -17,7 +17,7 @@ from durable_primitives_redis import scripts, wire
 from durable_primitives_redis.clock import ServerClock
 from durable_primitives_redis.lifeline import Lifeline
 from durable_primitives_redis.link import Channel
-from durable_primitives_redis.spreading import gathered, split
+from durable_primitives_redis.spreading import gathered, in_parts, split
 
 IN_FLIGHT = 16
 """Commits that may be on their way at once; as many replies are kept for each client."""
@@ -63,7 +63,14 @@ class Storage:
     async def commit(self, transitions: Sequence[Transition], request: ClaimRequest | None) -> wire.CommitReply:
         """One script call for all of it; on a cluster one for each partition."""
         if not self._link.spread:
-            return await self._commit_group(0, transitions, request)
+            parts = in_parts(transitions)
+            if len(parts) == 1:
+                return await self._commit_group(0, transitions, request)
+            last = len(parts) - 1
+            replies = await gathered(
+                self._commit_group(0, part, request if index == last else None) for index, part in enumerate(parts)
+            )
+            return _joined(replies, [outcome for reply in replies for outcome in reply.outcomes])
         if not transitions and request is not None:
             return await self._claim_anywhere(request)
         members = split(self._place(transition.instance) for transition in transitions)
