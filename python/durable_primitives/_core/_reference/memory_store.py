@@ -112,7 +112,7 @@ class MemoryStore:
         )
 
     def sweep(self, now: int, budget: int) -> int:
-        """Delete what has outlived its retention or is too much: receipts, dead letters, records; how many rows went."""
+        """Delete what has outlived its retention or is too much, at most `budget` rows; returns how many went."""
         gone = 0
         for name, rows in list(self._rows.items()):
             gone += _drop(rows.receipts, budget - gone, lambda r: r.expires_at is not None and r.expires_at <= now)

@@ -98,7 +98,7 @@ class PythonStore:
         return answers, nearer
 
     def sweep(self, now: int, budget: int) -> int:
-        gone = 0
+        gone, budget = 0, max(budget, 0)
         execute, executemany = self._connection.execute, self._connection.executemany
         with self._transaction():
             for name in ("sweep_receipts", "sweep_letters"):
