@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from durable_primitives.errors import StorageBusyError, StorageError
+from durable_primitives.kernel.transition import Put, Transition
 from durable_primitives.primitives.buffer import Buffer
 from durable_primitives.primitives.buffer import executor as buffer_executor
 from durable_primitives.primitives.continuous import Continuous
@@ -129,4 +130,23 @@ async def test_an_end_that_a_busy_store_took_in_the_end_is_told_once(
         scene.gate.set()
         await asyncio.wait(scene.first.worker._runs)
         assert not scene.first.wire.failures
+    assert told(scene.first) == told(undisturbed.first) != scene.before
+
+
+@every_end
+@pytest.mark.parametrize("kind", ["buffer", "continuous"])
+async def test_an_end_that_was_decided_anew_is_told_once(kind: str, raises: bool, attempts: int) -> None:
+    """Somebody wrote the record meanwhile, so the first commit is refused."""
+    async with Scene(kind, raises, attempts) as undisturbed:
+        undisturbed.first.wire.trips.clear()
+        undisturbed.gate.set()
+        await asyncio.wait(undisturbed.first.worker._runs)
+    async with Scene(kind, raises, attempts) as scene:
+        record = await scene.fleet.record(f"{kind}:w:a")
+        same = Put(status=record.status, data=record.data, linger_ms=record.linger_ms)
+        await scene.fleet.store.commit([Transition(instance=record.instance, at=scene.fleet.clock.ms, put=same)])
+        scene.first.wire.trips.clear()
+        scene.gate.set()
+        await asyncio.wait(scene.first.worker._runs)
+    assert len(scene.first.wire.trips) == len(undisturbed.first.wire.trips) + 1, "one was refused"
     assert told(scene.first) == told(undisturbed.first) != scene.before
