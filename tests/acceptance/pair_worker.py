@@ -1,7 +1,8 @@
 """A worker of the two-process tests: ``python -m tests.acceptance.pair_worker FOLDER NAME [OPTION=VALUE …]``.
 
 It says ``ready`` when it begins, ``started ID`` and ``ran ID AT`` around each event (`AT` is the monotonic clock's
-time of its start in nanoseconds), ``lost INSTANCE`` when it hears that a lease is another's now, and leaves on SIGTERM.
+time of its start in nanoseconds), ``lost INSTANCE`` when it hears that a lease is another's now, and leaves when it is
+told to.
 """
 
 from __future__ import annotations

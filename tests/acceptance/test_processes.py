@@ -21,14 +21,15 @@ async def workers(parent: Child, count: int) -> set[int]:
     return {int(await parent.hear("ready")) for _ in range(count)}
 
 
-async def test_a_worker_that_dies_is_replaced_and_all_leave_when_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
+async def test_a_worker_that_dies_is_replaced_and_all_leave_when_told(tmp_path: Path, told: signal.Signals) -> None:
     async with Child(MODULE, url(tmp_path), 3) as parent:
         first = await workers(parent, 3)
         assert len(first) == 3
         victim = min(first)
         os.kill(victim, signal.SIGKILL)
         (successor,) = await workers(parent, 1)
-        parent.send(signal.SIGTERM)
+        parent.send(told)
         assert await parent.ended() == 0
         said = await parent.rest()
     left = {int(line.split()[1]) for line in said if line.startswith("left ")}

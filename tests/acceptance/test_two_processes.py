@@ -24,6 +24,8 @@ MODULE = "tests.acceptance.pair_worker"
 WELL_BEFORE_THE_LEASE_ENDS = 10.0
 """Seconds; the lease lasts 30."""
 
+either_signal = pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
+
 
 @asynccontextmanager
 async def client_of(folder: Path) -> AsyncGenerator[PrimitivesClient]:
@@ -89,7 +91,10 @@ async def test_no_wake_up_is_lost_from_one_process_to_another(
         print(f"\n  enqueue to start across processes: p50 {p50:.1f} ms, p99 {p99:.1f} ms", end=" ")
 
 
-async def test_a_worker_that_is_told_to_leave_hands_over_long_before_its_leases_end(tmp_path: Path) -> None:
+@either_signal
+async def test_a_worker_that_is_told_to_leave_hands_over_long_before_its_leases_end(
+    tmp_path: Path, told: signal.Signals
+) -> None:
     async with client_of(tmp_path) as client, worker(tmp_path, "one") as one:
         queue = client.queue("work")
         await queue.enqueue_many([Enqueue("hold", id="held", partition_key="a")])
@@ -97,7 +102,7 @@ async def test_a_worker_that_is_told_to_leave_hands_over_long_before_its_leases_
         await queue.enqueue_many([Enqueue("quick", id=f"e-{n}", partition_key="a") for n in range(20)])
         async with worker(tmp_path, "two") as two:
             since = time.monotonic()
-            one.send(signal.SIGTERM)
+            one.send(told)
             assert await one.ended() == 0
             assert [line.split()[0] for line in await one.rest()] == ["ran", "left"]
             assert (await queue.drain("30 seconds")).drained
@@ -107,14 +112,17 @@ async def test_a_worker_that_is_told_to_leave_hands_over_long_before_its_leases_
     assert took < WELL_BEFORE_THE_LEASE_ENDS
 
 
-async def test_a_handler_that_does_not_end_within_the_grace_runs_again_elsewhere_at_once(tmp_path: Path) -> None:
+@either_signal
+async def test_a_handler_that_does_not_end_within_the_grace_runs_again_elsewhere_at_once(
+    tmp_path: Path, told: signal.Signals
+) -> None:
     async with client_of(tmp_path) as client, worker(tmp_path, "one", grace_s=0.1) as one:
         queue = client.queue("work")
         await queue.enqueue("cling", id="clung")
         await one.hear("started")
         async with worker(tmp_path, "two") as two:
             since = time.monotonic()
-            one.send(signal.SIGTERM)
+            one.send(told)
             assert await one.ended() == 0
             assert (await queue.drain("30 seconds")).drained
             took = time.monotonic() - since

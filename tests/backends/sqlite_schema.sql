@@ -79,6 +79,8 @@ CREATE TABLE durable_letter (
   PRIMARY KEY (ik, id)
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX durable_letter_age ON durable_letter (nk, ik, failed_at);
+
 CREATE INDEX durable_letter_expiry ON durable_letter (nk, expires_at);
 
 CREATE TABLE durable_meta (

@@ -30,6 +30,8 @@ INDEX_OF = {
     "list_segment_items": "durable_item_segment (ik=? AND segment=? AND seq>?)",
     "delete_batched_items": "durable_item_segment (ik=? AND segment>? AND segment<?)",
     "settle_batched_receipts": "durable_receipt_segment (ik=? AND segment>? AND segment<?)",
+    "list_overfull_instances": "COVERING INDEX durable_letter_age (nk=?)",
+    "delete_oldest_letters": "durable_letter_age (nk=? AND ik=?)",
     "sweep_receipts": "durable_receipt_expiry (nk=? AND expires_at<?)",
 }
 """How the hot ones must find theirs."""
@@ -64,7 +66,7 @@ def test_no_statement_reads_a_whole_table(name: str, database: sqlite3.Connectio
 
 @pytest.mark.parametrize("name", sorted(set(STATEMENTS) - MAY_SORT))
 def test_no_statement_sorts(name: str, database: sqlite3.Connection):
-    assert not [step for step in plan(database, name) if "TEMP B-TREE FOR ORDER BY" in step]
+    assert not [step for step in plan(database, name) if "TEMP B-TREE" in step]
 
 
 @pytest.mark.parametrize("name", INDEX_OF)

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from durable_primitives.kernel.record import NEVER, TERMINATED, Record
+from durable_primitives.kernel.record import MAX_LETTERS, NEVER, TERMINATED, DeadLetter, Record
 from durable_primitives.kernel.transition import (
     Claim,
     ClaimRequest,
@@ -185,6 +185,37 @@ class SweepsNoLetters(Doors):
         gone = super().sweep(now, budget)
         for name, rows in self._rows.items():
             rows.letters.update(letters[name])
+        return gone
+
+
+class KeepsAnyNumberOfLetters(Doors):
+    def _drop_excess(self, letters: dict[str, DeadLetter], budget: int) -> int:
+        return 0
+
+
+class SweepsTheNewestLetters(Doors):
+    def _drop_excess(self, letters: dict[str, DeadLetter], budget: int) -> int:
+        aged = {id: replace(letter, failed_at=self.age(letter)) for id, letter in letters.items()}
+        gone = super()._drop_excess(aged, budget)
+        for id in letters.keys() - aged.keys():
+            del letters[id]
+        return gone
+
+    def age(self, letter: DeadLetter) -> int:
+        return -letter.failed_at
+
+
+class SweepsLettersByName(SweepsTheNewestLetters):
+    def age(self, letter: DeadLetter) -> int:
+        return 0
+
+
+class CountsLettersOfAll(Doors):
+    def _drop_excess(self, letters: dict[str, DeadLetter], budget: int) -> int:
+        count = sum(len(rows.letters) for rows in self._rows.values())
+        gone = min(max(count - MAX_LETTERS, 0), budget, len(letters))
+        for id in sorted(letters, key=lambda id: (letters[id].failed_at, id))[:gone]:
+            del letters[id]
         return gone
 
 

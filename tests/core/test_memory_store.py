@@ -38,6 +38,7 @@ ALL = 1000
 # Times are offsets from the moment of the step.
 SOON = st.integers(0, 40)
 FEW = st.integers(0, 3)
+LIMIT = st.integers(-1, 3)
 SOME_IDS = st.lists(st.sampled_from(IDS), max_size=2).map(tuple)
 LINGER = st.sampled_from([None, 0, 30])
 
@@ -74,7 +75,7 @@ DUES = st.builds(
 COMMON: dict[str, st.SearchStrategy[Any]] = {
     "create": st.builds(Create, status=st.just("made"), data=st.just(b"made"), segment=FEW, linger_ms=LINGER),
     "append": st.lists(NEW_ITEMS, min_size=1, max_size=3).map(tuple),
-    "take": FEW,
+    "take": LIMIT,
     "release": st.sampled_from(["no", "idle", "yes"]),
 }
 RARE: dict[str, st.SearchStrategy[Any]] = {
@@ -106,7 +107,7 @@ HISTORIES = st.lists(
     st.one_of(
         st.tuples(st.just("commit"), STEPS),
         st.tuples(st.just("commit"), STEPS),
-        st.tuples(st.just("claim"), FEW, FEW, STEPS),
+        st.tuples(st.just("claim"), LIMIT, LIMIT, STEPS),
         st.tuples(st.just("renew"), SOON, st.booleans()),
         st.tuples(st.just("erase"), st.sampled_from(INSTANCES)),
         st.tuples(st.just("sweep"), st.sampled_from([-1, 0, 1, ALL])),

@@ -27,15 +27,20 @@ LEASE = 30 * SECOND
 
 
 class Clock:
-    """One wall clock for the whole fleet; only the test moves it."""
+    """One machine's clocks, for the whole fleet; only the test moves them."""
 
     def __init__(self) -> None:
         self.ms = EPOCH_MS
+        """The wall clock, which may be set."""
+        self.monotonic_ms = 0
         self.ids = 0
 
 
 class ProcessRuntime:
     """A process on the fleet's clock.  Its heartbeat beats when the test says so."""
+
+    beats_every: float | None = None
+    """The seconds that were asked for."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -49,7 +54,7 @@ class ProcessRuntime:
         return (due - self._clock.ms) / 1000
 
     def monotonic(self) -> float:
-        return self._clock.ms / 1000
+        return self._clock.monotonic_ms / 1000
 
     def random(self) -> float:
         return self._random.random()
@@ -62,7 +67,7 @@ class ProcessRuntime:
         return asyncio.get_running_loop().create_task(work, name=name)
 
     def heartbeat(self, seconds: float, beat: Callable[[], None]) -> ProcessRuntime:
-        self._beat = beat
+        self._beat, self.beats_every = beat, seconds
         return self
 
     def beat(self) -> None:
@@ -194,6 +199,11 @@ class Fleet:
 
     def pass_time(self, ms: int) -> None:
         self.clock.ms += ms
+        self.clock.monotonic_ms += ms
+
+    def set_clock(self, by_ms: int) -> None:
+        """Somebody sets the machine's clock: no time passes."""
+        self.clock.ms += by_ms
 
     def wake(self) -> None:
         """The timers of those who sleep are over."""

@@ -12,9 +12,10 @@ import pytest
 from durable_primitives.engine import worker as worker_module
 from durable_primitives.engine.worker import WorkerOptions
 from durable_primitives.errors import DefinitionError, StorageBusyError
+from durable_primitives.kernel.transition import Burial, Create, Transition
 from durable_primitives.primitives.queue import Queue, QueueExecuteContext
 from durable_primitives.spi.runtime import SystemRuntime
-from tests.engine.fleet import HOUR, SECOND, Fleet, turns
+from tests.engine.fleet import HOUR, MINUTE, SECOND, Fleet, turns
 from tests.engine.gated import Gated
 
 Context = QueueExecuteContext[str]
@@ -199,6 +200,28 @@ async def test_a_worker_that_always_finds_work_sweeps_too() -> None:
     await process.worker.stop()
     calls = process.wire.calls
     assert calls.index("sweep") < calls.index("commit"), "it sweeps only once it has nothing else to do"
+
+
+async def test_a_sweep_that_came_back_full_is_followed_by_another_at_once() -> None:
+    fleet = await Fleet().open()
+    process = fleet.process()
+    letters = tuple(Burial(f"flush-{n}", None, b"", 1, "", 1, fleet.clock.ms + 1) for n in range(12_000))
+    old = Transition(instance="buffer:b:a", at=fleet.clock.ms, create=Create(status="open"), bury=letters)
+    await fleet.store.commit([old])
+    fleet.pass_time(MINUTE)
+    process.worker.start()
+    await turns()
+    left = await fleet.store.letters("buffer:b:a", "", 10)
+    assert (list(left), process.wire.calls.count("sweep")) == ([], 3), "5,000 rows at a time"
+    fleet.pass_time(MINUTE - 1)
+    fleet.wake()
+    await turns()
+    assert process.wire.calls.count("sweep") == 3
+    fleet.pass_time(1)
+    fleet.wake()
+    await turns()
+    await process.worker.stop()
+    assert process.wire.calls.count("sweep") == 4
 
 
 # The heartbeat of a real process.

@@ -245,7 +245,7 @@ class _Change:
                 self.change_dues()
         if t.progress:
             record.deliveries = 1
-        if t.take:
+        if t.take > 0:
             self.take()
         if t.release == "yes" or (t.release == "idle" and not record.taken):
             self.release()
@@ -433,7 +433,7 @@ class _Change:
     def release(self) -> None:
         record = self.record
         # After an idle take nothing is ready: the next chance comes with the first item that still waits.
-        after = self.t.at if self.t.release == "idle" and self.t.take and not record.held else -1
+        after = self.t.at if self.t.release == "idle" and self.t.take > 0 and not record.held else -1
         record.owner, record.taken, record.deliveries = None, (), 0
         due = self.shelf.item_due(record, after) if record.count else None
         if due is None:
@@ -476,7 +476,7 @@ def claim(record: Record, request: ClaimRequest, shelf: Shelf) -> Claim:
     record.owner, record.lease_until = request.owner, request.at + request.lease_ms
     record.deliveries += 1
     record.taken, record.purge_at = (), None
-    wanted = request.take and record.count and not record.held
+    wanted = request.take > 0 and record.count and not record.held
     items = shelf.take(record, request.at, request.take) if wanted else []
     record.taken = tuple(item.seq for item in items)
     return Claim(record.copy(), tuple(items), suspects)

@@ -18,6 +18,9 @@ TERMINATED = "terminated"
 TOMBSTONE_MS = 24 * 60 * 60 * 1000
 """How long a tombstone is kept."""
 
+MAX_LETTERS = 10_000
+"""Dead letters that an instance keeps: the next sweep deletes the oldest of those beyond."""
+
 ITEMS_DUE = "items"
 """The named due that the store keeps by itself: the moment at which an item of the instance can be taken."""
 

@@ -166,7 +166,7 @@ class Transition(Struct, frozen=True, gc=False, kw_only=True, array_like=True):
     progress: bool = False
     """Work was finished under this lease: the count of deliveries starts again."""
     take: int = 0
-    """How many further items the owner takes in hand."""
+    """How many further items the owner takes in hand; below one: none."""
     release: Literal["no", "idle", "yes"] = "no"
     """`idle`: give the lease back if nothing was taken and nothing is in hand."""
 
@@ -211,7 +211,10 @@ class Outcome(Struct, frozen=True, gc=False, kw_only=True, array_like=True):
 
 
 class ClaimRequest(Struct, frozen=True, kw_only=True, array_like=True):
-    """A worker's wish for due instances, served in the same round trip as the transitions it travels with."""
+    """A worker's wish for due instances, served in the same round trip as the transitions it travels with.
+
+    A `limit` or a `take` below one asks for nothing.
+    """
 
     owner: str
     at: int

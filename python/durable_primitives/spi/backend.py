@@ -83,7 +83,8 @@ class Storage(Protocol):
     async def sweep(self, now: int, budget: int) -> int:
         """Delete at most `budget` rows that outlived their retention (`expires_at`, `purge_at`); returns how many went.
 
-        A record goes only when its `purge_at` has come and no dead letter of it is left.
+        Of the dead letters of an instance that are left, those beyond `MAX_LETTERS` go as well, in the order of
+        (`failed_at`, `id`).  A record goes only when its `purge_at` has come and no dead letter of it is left.
         """
         ...
 

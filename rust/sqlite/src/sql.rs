@@ -38,6 +38,7 @@ statements! {
     DeleteLetter = file!("delete_letter");
     DeleteLiveReceipts = file!("delete_live_receipts");
     DeleteLooseItems = file!("delete_loose_items");
+    DeleteOldestLetters = file!("delete_oldest_letters");
     DeleteReceiptsOfItems = file!("delete_receipts_of_items");
     FindInstance = file!("find_instance");
     FindItem = file!("find_item");
@@ -52,6 +53,7 @@ statements! {
     InsertOtherReceipts = file!("insert_other_receipts");
     InsertReadyItems = file!("insert_ready_items");
     InsertReceipts = file!("insert_receipts");
+    ListOverfullInstances = file!("list_overfull_instances");
     ListPurgeableInstances = file!("list_purgeable_instances");
     LoadDueInstances = file!("load_due_instances");
     MoveItem = file!("move_item");

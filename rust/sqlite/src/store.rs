@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use durable_core::transition::model::{Claim, ClaimRequest, LeaseRef, Outcome, Transition};
+use durable_core::transition::model::{
+    Claim, ClaimRequest, LeaseRef, MAX_LETTERS, Outcome, Transition,
+};
 use durable_core::transition::{apply, claim, renew};
 
 use crate::api::Library;
@@ -112,7 +114,7 @@ impl Store {
         })
     }
 
-    /// Deletes at most `budget` rows that have outlived their retention; how many went.
+    /// Deletes at most `budget` rows that have outlived their retention or are too many; how many went.
     ///
     /// # Errors
     /// As for `commit`.
@@ -150,6 +152,15 @@ fn sweep(transaction: &Transaction<'_>, now: i64, budget: usize) -> Result<usize
     for sql in [Sql::SweepReceipts, Sql::SweepLetters] {
         let parameters = [nk.into(), now.into(), limit_of(budget - gone)];
         gone += connection.change(sql, &parameters)?;
+    }
+    let parameters = [nk.into(), limit_of(MAX_LETTERS)];
+    let overfull = connection.query(Sql::ListOverfullInstances, &parameters, |row| {
+        Ok((row.int(0), row.int(1)))
+    })?;
+    for (ik, excess) in overfull {
+        let limit = usize::try_from(excess).map_or(0, |excess| excess.min(budget - gone));
+        let parameters = [nk.into(), ik.into(), limit_of(limit)];
+        gone += connection.change(Sql::DeleteOldestLetters, &parameters)?;
     }
     let parameters = [nk.into(), now.into(), limit_of(budget - gone)];
     let keys = connection.query(Sql::ListPurgeableInstances, &parameters, |row| {

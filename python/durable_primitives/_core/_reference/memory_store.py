@@ -10,7 +10,17 @@ from msgspec import structs
 
 from durable_primitives._core._reference.alarm_heap import AlarmHeap
 from durable_primitives.kernel.apply import apply, claim, renew
-from durable_primitives.kernel.record import NEVER, DeadLetter, Item, Receipt, Record, Settlement, Snapshot, Tally
+from durable_primitives.kernel.record import (
+    MAX_LETTERS,
+    NEVER,
+    DeadLetter,
+    Item,
+    Receipt,
+    Record,
+    Settlement,
+    Snapshot,
+    Tally,
+)
 from durable_primitives.kernel.transition import Claim, ClaimRequest, LeaseRef, NewItem, Outcome, Renewal, Transition
 
 _Place = tuple[int, int, int]
@@ -102,11 +112,12 @@ class MemoryStore:
         )
 
     def sweep(self, now: int, budget: int) -> int:
-        """Delete what has outlived its retention: receipts, dead letters, records.  Returns how many rows went."""
+        """Delete what has outlived its retention or is too much, at most `budget` rows; returns how many went."""
         gone = 0
         for name, rows in list(self._rows.items()):
             gone += _drop(rows.receipts, budget - gone, lambda r: r.expires_at is not None and r.expires_at <= now)
             gone += _drop(rows.letters, budget - gone, lambda letter: letter.expires_at <= now)
+            gone += self._drop_excess(rows.letters, budget - gone)
             purge_at = rows.record.purge_at
             if gone < budget and purge_at is not None and purge_at <= now and not rows.letters:
                 del self._rows[name]
@@ -134,6 +145,14 @@ class MemoryStore:
             claims.append(claim(self._rows[instance].record, request, self._shelf))
             self._rearm(instance)
         return claims
+
+    def _drop_excess(self, letters: dict[str, DeadLetter], budget: int) -> int:
+        """Delete the oldest of too many dead letters; returns how many went."""
+        excess = max(min(len(letters) - MAX_LETTERS, budget), 0)
+        if excess:
+            for letter in sorted(letters.values(), key=lambda letter: (letter.failed_at, letter.id))[:excess]:
+                del letters[letter.id]
+        return excess
 
     def _rearm(self, instance: str) -> None:
         rows = self._rows.get(instance)

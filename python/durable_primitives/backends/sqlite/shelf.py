@@ -119,15 +119,15 @@ class SQLiteShelf:
 
     def due_records(self, request: ClaimRequest) -> list[Record]:
         """What a worker may claim, the earliest first, the changes of this transaction included."""
-        now = request.at
+        now, wanted = request.at, max(request.limit, 0)
         due = [w for w in self._working.values() if (alarm := w.record.alarm) is not None and alarm <= now]
         # Of the stored ones, those in `_working` may no longer be what they were: as many more are read.
-        limit = request.limit + len(self._working)
+        limit = wanted + len(self._working)
         for row in self._execute(sql("load_due_instances"), (self._nk, now, limit)):
             if row[0] not in self._working:
                 due.append(_working_of(row))
         due.sort(key=lambda w: (w.record.alarm or 0, w.ik))
-        chosen = due[: request.limit]
+        chosen = due[:wanted]
         self._working.update((w.record.instance, w) for w in chosen)
         return [w.record for w in chosen]
 

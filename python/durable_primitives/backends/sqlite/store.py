@@ -14,6 +14,7 @@ from durable_primitives.backends.sqlite.record_cache import RecordCache
 from durable_primitives.backends.sqlite.shelf import SQLiteShelf
 from durable_primitives.backends.sqlite.statements import sql
 from durable_primitives.kernel.apply import apply, claim, renew
+from durable_primitives.kernel.record import MAX_LETTERS
 from durable_primitives.kernel.transition import Claim, ClaimRequest, LeaseRef, Outcome, Renewal, Transition
 
 
@@ -50,7 +51,7 @@ class Store(Protocol):
         ...
 
     def sweep(self, now: int, budget: int) -> int:
-        """Delete at most `budget` rows that have outlived their retention; how many went."""
+        """Delete at most `budget` rows that have outlived their retention or are too many; how many went."""
         ...
 
 
@@ -97,11 +98,14 @@ class PythonStore:
         return answers, nearer
 
     def sweep(self, now: int, budget: int) -> int:
-        gone = 0
+        gone, budget = 0, max(budget, 0)
         execute, executemany = self._connection.execute, self._connection.executemany
         with self._transaction():
             for name in ("sweep_receipts", "sweep_letters"):
                 gone += execute(sql(name), (self._nk, now, budget - gone)).rowcount
+            for ik, excess in execute(sql("list_overfull_instances"), (self._nk, MAX_LETTERS)).fetchall():
+                limit = min(excess, budget - gone)
+                gone += execute(sql("delete_oldest_letters"), (self._nk, ik, limit)).rowcount
             rows = execute(sql("list_purgeable_instances"), (self._nk, now, budget - gone))
             keys = [(ik,) for (ik,) in rows]
             executemany(sql("delete_live_receipts"), keys)

@@ -209,7 +209,7 @@ async def no_more_instances_are_claimed_than_asked_for(store: Store) -> None:
     """Law 12: a worker gets what it has room for; the rest stays due."""
     for number in range(5):
         await store.enqueue(0, event("a"), instance=f"queue:orders:{number}")
-    check("none", list(await store.claim(0, limit=0)), [])
+    check("none", [list(await store.claim(0, limit=limit)) for limit in (-1, 0)], [[], []])
     check("three", len(await store.claim(0, limit=3)), 3)
     check("the other two", len(await store.claim(0, limit=ALL)), 2)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from durable_primitives.kernel.record import TERMINATED, TOMBSTONE_MS
+from durable_primitives.kernel.record import TERMINATED
 from durable_primitives.kernel.transition import Create, Due, Guard, Put
 from durable_primitives.testing.conformance._case import case
 from durable_primitives.testing.conformance._store import (
+    DAY_MS,
     LIVE,
     Parts,
     Store,
@@ -82,8 +83,8 @@ async def a_new_life_does_not_end_with_its_tombstone(store: Store) -> None:
     """Law 5, law 6: how long the tombstone was to stay says nothing about who lives after it."""
     await store.apply(0, put=PUT)
     await store.apply(1, erase=True)
-    await store.apply(2, create=Create(status="live", linger_ms=2 * TOMBSTONE_MS))
-    check("when it may go", (await store.record()).purge_at, 2 + 2 * TOMBSTONE_MS)
+    await store.apply(2, create=Create(status="live", linger_ms=2 * DAY_MS))
+    check("when it may go", (await store.record()).purge_at, 2 + 2 * DAY_MS)
 
 
 @case
@@ -151,9 +152,9 @@ async def a_tombstone_is_kept_its_time(store: Store) -> None:
     """Law 5: late writers stay fenced for a day, whatever the retention of the instance was; then it goes."""
     await store.apply(0, put=Put(status="stopped", data=b"", linger_ms=10))
     await store.apply(9, erase=True)
-    await store.backend.sweep(9 + TOMBSTONE_MS - 1, 100)
+    await store.backend.sweep(9 + DAY_MS - 1, 100)
     record = (await store.picture()).record
     assert record is not None, "before a day has passed the tombstone is there: expected a record, got none"
     check("its generation is known", (record.status, record.generation), (TERMINATED, 2))
-    await store.backend.sweep(9 + TOMBSTONE_MS, 100)
+    await store.backend.sweep(9 + DAY_MS, 100)
     check("then it is gone", (await store.picture()).record, None)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from durable_primitives.kernel.record import NEVER, TOMBSTONE_MS
-from durable_primitives.kernel.transition import Clear, Create, Due, Guard, Put
+from durable_primitives.kernel.record import NEVER
+from durable_primitives.kernel.transition import Burial, Clear, Create, Due, Guard, Put
 from durable_primitives.testing.conformance._case import case
 from durable_primitives.testing.conformance._store import (
     ALL,
+    DAY_MS,
+    LIVE,
     ONE,
     Parts,
     Store,
@@ -25,6 +27,11 @@ async def finished(store: Store, *names: str, expires_at: int) -> None:
     claim = await store.own(0, *(event(name) for name in names), take=len(names))
     await store.apply(1, remove=tuple(removed(item, expires_at=expires_at) for item in claim.items))
     await store.apply(2, dues=(Due("run", "clear"),), release="yes")
+
+
+def batches(*names: str) -> tuple[Burial, ...]:
+    """Batches that are given up on: letters without an item."""
+    return tuple(Burial(name, None, b"events", 3, "boom", 1, DAY_MS) for name in names)
 
 
 @case
@@ -47,6 +54,27 @@ async def a_letter_goes_when_its_retention_ends(store: Store) -> None:
     check("before its end", len(await store.letters()), 1)
     check("at its end", await store.backend.sweep(50, ALL), 1)
     check("gone", list(await store.letters()), [])
+
+
+@case
+async def of_too_many_letters_the_oldest_go(store: Store) -> None:
+    """Law 12: ten thousand stay in each instance; those that failed first go, whatever their ids, and no others."""
+    many = [f"letter-{number:05}" for number in range(10_000)]
+    two = "queue:orders:2"
+    await store.apply(0, create=LINGERING, bury=batches("y", "z"), instance=two)
+    await store.apply(1, create=LIVE, bury=batches("z"))
+    await store.apply(2, bury=batches("y", "x"))
+    await store.apply(3, bury=batches(*many[3:]))
+    check("as many as may be", await store.backend.sweep(DAY_MS - 1, ALL), 0)
+    await store.apply(4, bury=batches(*many[:3]))
+    check("no more than the budget", await store.backend.sweep(DAY_MS - 1, 2), 2)
+    left = (await store.backend.load(ONE, letters=["x", "y", "z"])).letters
+    check("the oldest, the first of two", list(left), ["y"])
+    check("the rest", [await store.backend.sweep(DAY_MS - 1, ALL) for _ in range(2)], [1, 0])
+    check("what failed later is there", (await store.backend.tally(ONE, 5)).dead, 10_000)
+    left = (await store.backend.load(ONE, letters=["x", "y", "z", *many])).letters
+    check("all of it", sorted(left), many)
+    check("the other instance has few", [letter.id for letter in await store.letters(two)], ["y", "z"])
 
 
 @case
@@ -124,7 +152,7 @@ async def a_record_stays_while_it_has_letters(store: Store) -> None:
 async def a_sweep_keeps_to_its_budget(store: Store) -> None:
     """Law 12: a sweep is a small step: it says how many rows went, and the next one goes on."""
     await finished(store, *"abcdefg", expires_at=50)
-    check("none", await store.backend.sweep(50, 0), 0)
+    check("none", [await store.backend.sweep(50, budget) for budget in (-1, 0)], [0, 0])
     steps = [await store.backend.sweep(50, 3) for _ in range(4)]
     check("three at a time", steps, [3, 3, 1, 0])
 
@@ -174,7 +202,7 @@ async def what_is_over_leaves_the_store_as_it_began(store: Store) -> None:
         await store.apply(3, instance, cancel=("c",), clear=Clear(0, 500), dues=(Due("run", "clear"),))
         await store.apply(4, instance, guard=guard, take=1, release="idle")
     await store.apply(5, "queue:orders:2", erase=True)
-    while await store.backend.sweep(10 * TOMBSTONE_MS, 4):
+    while await store.backend.sweep(10 * DAY_MS, 4):
         pass
     check("no records", list(await store.backend.scan("", "", ALL)), [])
     check("nothing due", await store.backend.next_due(), None)

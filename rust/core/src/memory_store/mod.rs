@@ -120,7 +120,7 @@ impl MemoryStore {
             .map_or_else(Tally::default, |rows| rows.tally(now))
     }
 
-    /// Deletes at most `budget` rows that outlived their retention; returns how many went.
+    /// Deletes at most `budget` rows that outlived their retention or are too many; returns how many went.
     pub fn sweep(&mut self, now: i64, budget: usize) -> usize {
         let mut gone = 0;
         let mut purged = Vec::new();

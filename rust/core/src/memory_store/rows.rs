@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::transition::model::{DeadLetter, Item, NEVER, Place, Receipt, Record, Tally};
+use crate::transition::model::{
+    DeadLetter, Item, MAX_LETTERS, NEVER, Place, Receipt, Record, Tally,
+};
 
 /// One record with its items, receipts and dead letters.
 #[derive(Debug)]
@@ -166,7 +168,7 @@ impl Rows {
         tally
     }
 
-    /// Deletes at most `budget` receipts and dead letters that are over their time.
+    /// Deletes at most `budget` receipts and dead letters that are over their time or too many.
     pub(super) fn sweep(&mut self, now: i64, budget: usize) -> usize {
         let receipts: Vec<Arc<str>> = self
             .receipts
@@ -188,6 +190,25 @@ impl Rows {
         for id in &letters {
             self.letters.remove(id);
         }
-        receipts.len() + letters.len()
+        let gone = receipts.len() + letters.len();
+        gone + self.drop_excess_letters(budget - gone)
+    }
+
+    /// Deletes the oldest of too many dead letters, at most `budget`; returns how many.
+    fn drop_excess_letters(&mut self, budget: usize) -> usize {
+        let excess = self.letters.len().saturating_sub(MAX_LETTERS).min(budget);
+        if excess == 0 {
+            return 0;
+        }
+        let mut by_age: Vec<(i64, Arc<str>)> = self
+            .letters
+            .values()
+            .map(|letter| (letter.failed_at, Arc::clone(&letter.id)))
+            .collect();
+        by_age.sort_unstable();
+        for (_, id) in &by_age[..excess] {
+            self.letters.remove(id);
+        }
+        excess
     }
 }

@@ -22,6 +22,8 @@ pub const FLUSH_DUE: &str = "flush";
 pub const TERMINATED: &str = "terminated";
 /// How long a tombstone is kept.
 pub const TOMBSTONE_MS: i64 = 24 * 60 * 60 * 1000;
+/// Dead letters that an instance keeps: the next sweep deletes the oldest of those beyond.
+pub const MAX_LETTERS: usize = 10_000;
 
 /// One instance as it is stored.
 #[derive(Clone, Debug)]

@@ -11,6 +11,8 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString, PyTuple};
 
+use crate::at_most;
+
 /// Reads one attribute.
 macro_rules! get {
     ($object:expr, $name:literal) => {
@@ -94,7 +96,7 @@ pub(crate) fn transition(t: Any<'_, '_>) -> PyResult<Transition> {
         seal: flag(&get!(t, "seal"))?,
         dues: each!(t, "dues", due),
         progress: flag(&get!(t, "progress"))?,
-        take: get!(t, "take").extract()?,
+        take: at_most(number(&get!(t, "take"))?),
         release: release(&get!(t, "release"))?,
     })
 }
@@ -104,8 +106,8 @@ pub(crate) fn request(request: Any<'_, '_>) -> PyResult<ClaimRequest> {
         owner: text(&get!(request, "owner"))?,
         at: number(&get!(request, "at"))?,
         lease_ms: number(&get!(request, "lease_ms"))?,
-        limit: get!(request, "limit").extract()?,
-        take: get!(request, "take").extract()?,
+        limit: at_most(number(&get!(request, "limit"))?),
+        take: at_most(number(&get!(request, "take"))?),
     })
 }
 

@@ -1,4 +1,4 @@
--- Delete at most `budget` rows that outlived their retention: `Storage.sweep`, in some partitions.
+-- Delete at most `budget` rows that outlived their retention or are too many: `Storage.sweep`, in some partitions.
 --
 -- keys: any key of the partition
 -- arguments: a packed `SweepRequest`
@@ -59,6 +59,20 @@ local function sweep_instance(w)
   end
 end
 
+-- The oldest of too many letters.
+local function sweep_letters(w)
+  local excess = letters().excess_letters(w)
+  local going = math.min(excess, budget - gone)
+  if going > 0 then
+    for _, id in ipairs(call('ZRANGE', row_key(w, 'failures'), 0, going - 1)) do
+      gone = gone + letters().drop_letter(w, id)
+    end
+  end
+  if going == excess or excess <= 0 then
+    call('SREM', w.part .. 'overfull', w.instance)
+  end
+end
+
 -- The record goes with everything, unless it has letters: then it waits for the first end of anything.
 local function sweep_record(w)
   if call('EXISTS', row_key(w, 'letters')) == 1 then
@@ -87,6 +101,9 @@ end
 for _, partition in ipairs(partitions) do
   local part = partition_prefix(partition)
   sweep_due(part, 'expiry', sweep_instance)
+  for _, instance in ipairs(call('SMEMBERS', part .. 'overfull')) do
+    sweep_letters({ part = part, instance = instance })
+  end
   sweep_due(part, 'purge', sweep_record)
 end
 return gone

@@ -2,7 +2,7 @@
 
 local KINDS = {
   'items', 'ready', 'waiting', 'order', 'retrying', 'lanes', 'blocking', 'segments', 'ages', 'receipts', 'loose',
-  'expiring', 'letters', 'dead',
+  'expiring', 'letters', 'dead', 'failures',
 }
 
 -- Delete all rows of an instance but its record.
@@ -13,6 +13,7 @@ local function delete_rows(w)
   end
   call('UNLINK', unpack(names))
   call('ZREM', w.part .. 'expiry', w.instance)
+  call('SREM', w.part .. 'overfull', w.instance)
   w.waiting, w.blocking, w.keyed, w.aged, w.loose, w.newest_at = 0, 0, 0, 0, 0, 0
 end
 

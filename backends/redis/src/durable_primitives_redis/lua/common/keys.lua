@@ -4,6 +4,7 @@
 -- A partition:
 --   alarm     ZSET instances by `Record.alarm`
 --   purge     ZSET instances by the time at which their record may go
+--   overfull  SET instances that may have more than MAX_LETTERS dead letters
 --   expiry    ZSET instances by the earliest end of a receipt or letter; may be too early, never too late
 --   names     ZSET all instances, in lexical order
 --   reply:*   STRING the last replies to each client, for batches that are sent again
@@ -23,6 +24,7 @@
 --   expiring  ZSET ends of receipts ('r' and packed ids) and of letters ('l' and the id), by time
 --   letters   HASH id -> DeadLetter as it is sent
 --   dead      ZSET ids of letters, in lexical order
+--   failures  ZSET ids of letters by `failed_at`
 -- On a standalone server, where one script may look at every partition:
 --   heads     ZSET partitions by their earliest alarm; made anew whenever a store is opened
 -- "Free" is what the owner has not in hand.

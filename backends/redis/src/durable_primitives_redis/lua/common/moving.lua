@@ -91,7 +91,7 @@ local function keep_letters(w, burials, at)
     local item = burial.item or { rank = 0, at = at }
     local row = '\154' .. pack(burial.id) .. burial.payload .. pack(item.lane, item.rank, item.at, at, burial.attempts,
       burial.error, burial.count, burial.expires_at)
-    letters().keep_letter(w, burial.id, row, burial.expires_at)
+    letters().keep_letter(w, burial.id, row, at, burial.expires_at)
   end
 end
 
