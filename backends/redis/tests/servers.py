@@ -30,7 +30,7 @@ class Server:
     def __init__(self, folder: Path, **settings: str) -> None:
         binary = find_binary()
         assert binary is not None
-        self.port = _free_port()
+        self.port = free_port()
         self.password = settings.get("requirepass")
         self._folder = folder
         given = {"save": "", "appendonly": "no", **{name.replace("_", "-"): value for name, value in settings.items()}}
@@ -80,7 +80,8 @@ class Server:
         os.kill(self._process.pid, signal.SIGCONT)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody uses."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
