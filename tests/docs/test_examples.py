@@ -5,7 +5,7 @@ The blocks of a page run in order, in one module and in an empty folder of their
 
     <!-- skip: next "does not return" -->
 
-Blocks that need a Redis server say ``if(not redis_server, …)``; ``backends/redis/tests/test_page.py`` runs them with one.
+Blocks that need a Redis server say ``if(not redis_server, …)``, and ``backends/redis/tests/test_page.py`` runs them.
 """
 
 from __future__ import annotations
