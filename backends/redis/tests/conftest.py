@@ -5,14 +5,14 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 
 import pytest
 
 from durable_primitives_redis import RedisBackend
 
 from .proxy import Proxy
-from .servers import Server, find_binary
+from .servers import Server, find_binary, make_cluster
 
 NAMED = "DURABLE_PRIMITIVES_TEST_REDIS_URL"
 
@@ -36,6 +36,15 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server.start()
     yield server.url
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def cluster_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a cluster of three nodes."""
+    _need_binary()
+    with ExitStack() as running:
+        servers = make_cluster(tmp_path_factory.mktemp("cluster"), running)
+        yield "redis+cluster://" + ",".join(f"127.0.0.1:{server.port}" for server in servers)
 
 
 @pytest.fixture

@@ -74,7 +74,7 @@ async def test_malformed_batch_changes_nothing(backend: RedisBackend, url: str, 
 
     from durable_primitives_redis import scripts, wire
 
-    request = wire.CommitRequest("stem", "client", 1, None, (0,), (0,), (append(),))
+    request = wire.CommitRequest("stem", "client", 1, None, (0,), (0,), (), (append(),))
     cut = wire.encode(request)[:-20]
     with redis.Redis.from_url(url) as client:
         before = client.dbsize()

@@ -134,6 +134,23 @@ async def test_call_outlasts_a_short_loss_of_the_connection(prefix: str, proxy: 
     assert len(await backend.items(ONE, 0, 0, 10)) == 2
 
 
+async def test_large_reply_is_kept_no_longer_than_needed(backend: RedisBackend, url: str, prefix: str):
+    import redis
+
+    def kept() -> int:
+        with redis.Redis.from_url(url) as client:
+            return sum(client.strlen(key) for key in client.scan_iter(f"{{{prefix}:*reply:*", count=10_000))
+
+    large = tuple(NewItem(None, bytes(10_000)) for _ in range(20))
+    await backend.commit([Transition(instance=ONE, at=0, create=LIVE, append=large)])
+    await backend.commit([], ClaimRequest(owner="me", at=0, lease_ms=1000, limit=5, take=20))
+    assert kept() > 200_000
+
+    await backend.commit([append(1)])
+
+    assert kept() < 10_000
+
+
 async def test_scripts_come_back_when_the_server_has_forgotten_them(url: str, backend: RedisBackend):
     import redis
 

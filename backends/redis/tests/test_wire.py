@@ -64,6 +64,21 @@ async def test_payload_of_any_size_comes_back_as_it_was(backend: RedisBackend, s
     assert item.payload == payload
 
 
+async def test_large_batch_leaves_in_parts_and_in_order(backend: RedisBackend):
+    live = transition.Create(status="live")
+    append = [
+        tuple(transition.NewItem(None, b"%d" % number) for number in range(first, first + 900))
+        for first in range(0, 18_000, 900)
+    ]
+    batch = [transition.Transition(instance="queue:orders:1", at=0, create=live, append=items) for items in append]
+    request = transition.ClaimRequest(owner="me", at=0, lease_ms=10, limit=1, take=18_000)
+
+    outcomes, (claim,) = await backend.commit(batch, request)
+
+    assert [outcome.count for outcome in outcomes] == list(range(900, 18_900, 900))
+    assert [item.payload for item in claim.items] == [b"%d" % number for number in range(18_000)]
+
+
 async def test_more_items_than_a_command_takes(backend: RedisBackend):
     count = 20_000
     append = tuple(transition.NewItem(f"event-{number}", b"x", lane=f"lane-{number % 7}") for number in range(count))

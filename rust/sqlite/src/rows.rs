@@ -137,13 +137,11 @@ pub(crate) fn item_of(row: &Row<'_>) -> Result<Item, Error> {
     })
 }
 
-/// The same, without what only its handler needs.
+/// The same, as far as a change to it needs to know.
 pub(crate) fn held_of(row: &Row<'_>) -> Result<Held, Error> {
     Ok(Held {
         place: (row.int(5), row.int(6), row.int(0)),
         id: row.optional_text(1)?.map(Arc::from),
-        lane: row.optional_text(4)?.map(Arc::from),
-        at: row.int(3),
     })
 }
 

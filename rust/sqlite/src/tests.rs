@@ -241,8 +241,6 @@ fn an_error_in_the_middle_leaves_nothing_of_the_batch() {
             item: Held {
                 place: (0, 0, 99),
                 id: None,
-                lane: None,
-                at: 0,
             },
             settlement: Settlement::Done,
             expires_at: 9,

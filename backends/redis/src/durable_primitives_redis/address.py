@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any, Protocol
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
@@ -36,7 +36,9 @@ class Address:
     connection that breaks is.
     """
 
-    def __init__(self, kind: type[Any], settings: Mapping[str, Any], url: str) -> None:
+    def __init__(
+        self, kind: type[Any], settings: Mapping[str, Any], url: str, others: Sequence[tuple[str, int]] = ()
+    ) -> None:
         base = next(base for base in kind.__mro__ if base.__name__ == "AbstractConnection")
         library = base.__module__.partition(".")[0]
         retry, backoff, exceptions = (
@@ -47,7 +49,8 @@ class Address:
         self.refused: tuple[type[Exception], ...] = (exceptions.AuthenticationError, exceptions.AuthorizationError)
         self.lost: tuple[type[Exception], ...] = (exceptions.ConnectionError, exceptions.TimeoutError, OSError)
         self.no_script: type[Exception] = exceptions.NoScriptError
-        self._kind = kind
+        self.is_cluster = bool(others)
+        self._kind, self._others = kind, others
         self._settings: dict[str, Any] = {
             **settings,
             # Ours alone: a client that sends a command again by itself would not know when to stop.
@@ -61,10 +64,27 @@ class Address:
             "decode_responses": False,
         }
 
+    @property
+    def host(self) -> str:
+        return str(self._settings.get("host", "localhost"))
+
     def connection(self) -> Connection:
-        """A connection that is not made yet."""
-        connection: Connection = self._kind(**self._settings)
+        """A connection that is not made yet; of a cluster, to one node after the other."""
+        settings = self._settings
+        if self.is_cluster:
+            self._others = (*self._others[1:], self._others[0])
+            host, port = self._others[-1]
+            settings = {**settings, "host": host, "port": port}
+        connection: Connection = self._kind(**settings)
         return connection
+
+    def at(self, host: str, port: int) -> Address:
+        """One node of the cluster."""
+        return Address(self._kind, {**self._settings, "host": host, "port": port}, f"{self.url} (node {host}:{port})")
+
+    def alternatives(self) -> Sequence[Address]:
+        """The nodes of the cluster that are known by name."""
+        return [self.at(host, port) for host, port in self._others]
 
 
 def address_of_url(url: str) -> Address:
@@ -73,6 +93,8 @@ def address_of_url(url: str) -> Address:
     try:
         if parts.scheme == "redis+sentinel":
             return _sentinel_address(url)
+        if parts.scheme == "redis+cluster":
+            return _cluster_address(url)
         pools: Any = ConnectionPool
         pool = pools.from_url(_joined(parts._replace(scheme=_SCHEMES.get(parts.scheme, parts.scheme))))
     except (ValueError, TypeError) as error:
@@ -95,6 +117,17 @@ def address_of_client(client: Any) -> Address:
 def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Without what belongs to the pool that they were made for."""
     return {name: value for name, value in settings.items() if not name.startswith(("maint_", "himport_", "event_"))}
+
+
+def _cluster_address(url: str) -> Address:
+    """``redis+cluster://:password@host:6379,host:6379``"""
+    parts = urlsplit(url)
+    user, at, hosts = parts.netloc.rpartition("@")
+    nodes = [(host, int(port or 6379)) for host, _, port in (one.partition(":") for one in hosts.split(","))]
+    host, port = nodes[0]
+    pools: Any = ConnectionPool
+    pool = pools.from_url(_joined(parts._replace(scheme="redis", netloc=f"{user}{at}{host}:{port}", path="")))
+    return Address(pool.connection_class, _plain(pool.connection_kwargs), masked(url), nodes)
 
 
 def _sentinel_address(url: str) -> Address:

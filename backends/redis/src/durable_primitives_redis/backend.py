@@ -15,9 +15,10 @@ from durable_primitives.spi import Capabilities, Reply
 from durable_primitives_redis.address import Address, address_of_client, address_of_url, masked, split_options
 from durable_primitives_redis.checks import check_server, check_settings, settings_for
 from durable_primitives_redis.clock import ServerClock
+from durable_primitives_redis.cluster import ClusterLink
 from durable_primitives_redis.failures import BACKEND
 from durable_primitives_redis.lifeline import Lifeline
-from durable_primitives_redis.link import Link
+from durable_primitives_redis.link import Channel, Link
 from durable_primitives_redis.listener import Listener
 from durable_primitives_redis.storage import Storage
 from durable_primitives_redis.waking import Alarm
@@ -33,8 +34,8 @@ class RedisBackend:
     """A store on a Redis or Valkey server, for any number of processes and machines.
 
     Args:
-        url: ``redis://``, ``rediss://`` (TLS), ``unix://`` or ``redis+sentinel://``; ``valkey://`` and ``valkeys://``
-            mean the same as the first two.
+        url: ``redis://``, ``rediss://`` (TLS), ``unix://``, ``redis+sentinel://`` or ``redis+cluster://``;
+            ``valkey://`` and ``valkeys://`` mean the same as the first two.
         client: Instead of a URL, the application's own `redis.asyncio.Redis` or `valkey.asyncio.Valkey`: its settings
             are used, on connections of our own.
         prefix: The beginning of all keys.
@@ -74,7 +75,7 @@ class RedisBackend:
         self._prefix, self._partitions, self._seconds = prefix, partitions, timeout_s
         self._pid = 0
         self._clock = ServerClock()
-        self._link: Link | None = None
+        self._link: Channel | None = None
         self._storage: Storage | None = None
         self._listener: Listener | None = None
         self._listening = False
@@ -110,11 +111,12 @@ class RedisBackend:
                 outcome="not_applied",
                 help="make a backend for each namespace",
             )
-        link = Link(self._address, self._seconds)
+        link = self._make_link()
         await link.open()
         try:
-            check_server(await link.call("INFO"), self.url)
-            lifeline = Lifeline(self._address, self._seconds)
+            for node in link.nodes():
+                check_server(await node.call("INFO"), self.url)
+            lifeline = Lifeline(self._make_link)
             storage = Storage(link, lifeline, self._clock, f"{self._prefix}:{namespace}", self._partitions)
             settings = await storage.open(settings_for(self._partitions))
             check_settings(settings, self._partitions, self.url)
@@ -136,6 +138,9 @@ class RedisBackend:
         await listener.close()
         await asyncio.to_thread(self._lifeline.close)
         await link.close()
+
+    def _make_link(self) -> Channel:
+        return (ClusterLink if self._address.is_cluster else Link)(self._address, self._seconds)
 
     def _ready(self) -> Storage:
         if self._storage is None:

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from typing import Any
 
-from durable_primitives_redis.address import Address
-from durable_primitives_redis.link import Link
+from durable_primitives_redis.link import Channel
 from durable_primitives_redis.scripts import Script
 
 
 class Lifeline:
     """A thread with an event loop and a connection; both begin with the first call."""
 
-    def __init__(self, address: Address, seconds: float) -> None:
-        self._address, self._seconds = address, seconds
+    def __init__(self, make_link: Callable[[], Channel]) -> None:
+        self._make_link = make_link
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._link: Link | None = None
+        self._link: Channel | None = None
 
     def run(self, script: Script, key: str, *args: bytes | str) -> Any:
         """The reply of a script; blocks.  Raises a `StorageError`."""
@@ -32,7 +32,7 @@ class Lifeline:
 
     async def _run(self, script: Script, key: str, args: tuple[bytes | str, ...]) -> Any:
         if self._link is None:
-            link = Link(self._address, self._seconds)
+            link = self._make_link()
             await link.open()
             self._link = link
         return await self._link.run(script, key, *args)

@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 from durable_primitives.errors import Outcome, StorageError
 from durable_primitives_redis.address import Address, Connection
@@ -20,6 +20,18 @@ from durable_primitives_redis.scripts import Script
 FIRST_PAUSE_SECONDS = 0.02
 LONGEST_PAUSE_SECONDS = 1.0
 """Between attempts to connect."""
+
+
+class Channel(Protocol):
+    """A way to a server, or to all nodes of a cluster."""
+
+    spread: bool
+    """Partitions may be on different nodes: a script sees one of them."""
+
+    async def open(self) -> None: ...
+    async def close(self) -> None: ...
+    def nodes(self) -> Sequence[Link]: ...
+    async def run(self, script: Script, key: str, *args: bytes | str) -> Any: ...
 
 
 class _Request:
@@ -39,6 +51,8 @@ class Link:
         seconds: How long a command may take, repetitions included.  After half of it without an answer the connection
             counts as broken.
     """
+
+    spread = False
 
     def __init__(self, address: Address, seconds: float) -> None:
         self._address, self._seconds = address, seconds
@@ -77,6 +91,10 @@ class Link:
             self._reader.cancel()
             await asyncio.wait((self._reader,))
         await self._disconnect()
+
+    def nodes(self) -> Sequence[Link]:
+        """The links of which this one is made."""
+        return (self,)
 
     async def run(self, script: Script, key: str, *args: bytes | str) -> Any:
         """The reply of a script.  Raises a `StorageError` with what became of it."""

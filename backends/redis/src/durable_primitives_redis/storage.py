@@ -1,21 +1,29 @@
-"""What is asked of the scripts: a namespace of a standalone server, where one script may look at every partition."""
+"""What is asked of the scripts, and of which of them."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from msgspec import Struct, structs
 
 from durable_primitives.kernel.record import DeadLetter, Item, Record, Snapshot, Tally
-from durable_primitives.kernel.transition import ClaimRequest, LeaseRef, Renewal, Transition
+from durable_primitives.kernel.transition import ClaimRequest, LeaseRef, Outcome, Renewal, Transition
 from durable_primitives.spi import xxh3_64
 from durable_primitives_redis import scripts, wire
 from durable_primitives_redis.clock import ServerClock
 from durable_primitives_redis.lifeline import Lifeline
-from durable_primitives_redis.link import Link
+from durable_primitives_redis.link import Channel
+from durable_primitives_redis.spreading import gathered, in_parts, split
 
 IN_FLIGHT = 16
 """Commits that may be on their way at once; as many replies are kept for each client."""
+
+LARGE_REPLY = 65_536
+"""Replies above this size, in bytes, are not kept longer than needed."""
 
 SWEEP_ROWS = 1000
 """Rows of one script call: the server serves nobody else meanwhile."""
@@ -26,92 +34,175 @@ _KNOWN_PLACES = 100_000
 class Storage:
     """One namespace, over an open link.
 
+    A script sees one group of partitions: all of them on a standalone server, on a cluster each by itself.
+
     Args:
         stem: The beginning of the hash tags of its partitions.
         partitions: Over how many its instances are spread.
     """
 
-    def __init__(self, link: Link, lifeline: Lifeline, clock: ServerClock, stem: str, partitions: int) -> None:
+    def __init__(self, link: Channel, lifeline: Lifeline, clock: ServerClock, stem: str, partitions: int) -> None:
         self._link, self._lifeline, self._clock = link, lifeline, clock
         self._stem, self._partitions = stem, partitions
-        self._all = tuple(range(partitions))
+        everything = tuple(range(partitions))
+        self._groups = [(one,) for one in everything] if link.spread else [everything]
+        self._numbers = [0] * len(self._groups)
+        self._answered: list[list[tuple[str, int]]] = [[] for _ in self._groups]
         self.client = os.urandom(8).hex()
         self.channel = f"{stem}:nearer"
-        self._number = 0
         self._room = asyncio.Semaphore(IN_FLIGHT)
         self._places: dict[str, int] = {}
-        self._key = self._tagged(0, "any")
+        self._turn = 0
 
     async def open(self, settings: Sequence[str]) -> list[bytes]:
         """Note the settings in a new store; those that hold, names and values in turn."""
-        request = wire.OpenRequest(self._stem, self._all, settings)
+        request = wire.OpenRequest(self._stem, () if self._link.spread else self._groups[0], settings)
         found: list[bytes] = await self._link.run(scripts.OPEN, f"{self._stem}:settings", wire.encode(request))
         return found
 
     async def commit(self, transitions: Sequence[Transition], request: ClaimRequest | None) -> wire.CommitReply:
-        """One script call for all of it."""
-        places = [self._place(transition.instance) for transition in transitions]
-        async with self._room:
-            self._number += 1
-            number = self._number
-            packed = wire.encode(
-                wire.CommitRequest(self._stem, self.client, number, request, self._all, places, transitions)
+        """One script call for all of it; on a cluster one for each partition."""
+        if not self._link.spread:
+            parts = in_parts(transitions)
+            if len(parts) == 1:
+                return await self._commit_group(0, transitions, request)
+            last = len(parts) - 1
+            replies = await gathered(
+                self._commit_group(0, part, request if index == last else None) for index, part in enumerate(parts)
             )
-            key = self._tagged(0, f"reply:{self.client}:{number % IN_FLIGHT}")
-            reply = wire.read_commit(await self._link.run(scripts.COMMIT, key, packed, self.channel))
+            return _joined(replies, [outcome for reply in replies for outcome in reply.outcomes])
+        if not transitions and request is not None:
+            return await self._claim_anywhere(request)
+        members = split(self._place(transition.instance) for transition in transitions)
+        shares = {} if request is None else self._shares(members, request.limit)
+        groups = sorted({*members, *shares})
+        replies = await gathered(
+            self._commit_group(
+                group, [transitions[index] for index in members.get(group, ())], _limited(request, shares.get(group, 0))
+            )
+            for group in groups
+        )
+        outcomes: dict[int, Outcome] = {}
+        for group, reply in zip(groups, replies, strict=True):
+            outcomes.update(zip(members.get(group, ()), reply.outcomes, strict=True))
+        return _joined(replies, [outcomes[index] for index in range(len(transitions))])
+
+    def _shares(self, members: Iterable[int], limit: int) -> dict[int, int]:
+        """A claim that travels with transitions asks their partitions, and one more in turn."""
+        self._turn = (self._turn + 1) % self._partitions
+        chosen = list(dict.fromkeys([*members, self._turn]))
+        each, rest = divmod(limit, len(chosen))
+        return {group: each + (index < rest) for index, group in enumerate(chosen) if each or index < rest}
+
+    async def _claim_anywhere(self, request: ClaimRequest) -> wire.CommitReply:
+        """A claim that travels alone asks the partitions that have the earliest alarms, until nothing more is due."""
+        replies: list[wire.CommitReply] = []
+        left = request.limit
+        while left > 0:
+            alarms = await gathered(
+                self._run_at(place, scripts.DUE, wire.DueRequest(self._stem, place, request.at, left))
+                for place in range(self._partitions)
+            )
+            due = sorted((alarm, place) for place, packed in enumerate(alarms) for alarm in wire.read_alarms(packed))
+            if not due:
+                break
+            # Another worker may be quicker in some of them: then the next look shows it.
+            shares = Counter(place for _, place in due[:left])
+            got = await gathered(self._commit_group(group, (), _limited(request, n)) for group, n in shares.items())
+            left -= sum(len(reply.claims) for reply in got)
+            replies += got
+        return _joined(replies, [])
+
+    async def _commit_group(
+        self, group: int, transitions: Sequence[Transition], request: ClaimRequest | None
+    ) -> wire.CommitReply:
+        places = [self._place(transition.instance) for transition in transitions]
+        partitions = self._groups[group]
+        async with self._room:
+            self._numbers[group] += 1
+            number = self._numbers[group]
+            answered, self._answered[group] = self._answered[group], []
+            packed = wire.encode(
+                wire.CommitRequest(self._stem, self.client, number, request, partitions, places, answered, transitions)
+            )
+            key = self._tagged(partitions[0], f"reply:{self.client}:{number % IN_FLIGHT}")
+            data = await self._link.run(scripts.COMMIT, key, packed, self.channel)
+            if len(data) > LARGE_REPLY:
+                self._answered[group].append((key, number))
+        reply = wire.read_commit(data)
         self._clock.note(reply.micros)
         return reply
 
     def renew(self, leases: Sequence[LeaseRef], until: int) -> Sequence[Renewal]:
         """Blocks."""
         places = [self._place(lease.instance) for lease in leases]
-        packed = wire.encode(wire.RenewRequest(self._stem, until, leases, places, self._all))
-        return wire.read_renewals(self._lifeline.run(scripts.RENEW, self._key, packed, self.channel))
+        members = split(place if self._link.spread else 0 for place in places)
+        answers: dict[int, Renewal] = {}
+        for group, indexes in members.items():
+            some, where = [leases[index] for index in indexes], [places[index] for index in indexes]
+            packed = wire.encode(wire.RenewRequest(self._stem, until, some, where, self._groups[group]))
+            reply = self._lifeline.run(scripts.RENEW, self._tagged(where[0], "any"), packed, self.channel)
+            answers.update(zip(indexes, wire.read_renewals(reply), strict=True))
+        return [answers[index] for index in range(len(leases))]
 
     async def sweep(self, now: int, budget: int) -> int:
         """In steps that are short for the server."""
         gone = 0
-        while gone < budget:
-            step = min(budget - gone, SWEEP_ROWS)
-            packed = wire.encode(wire.SweepRequest(self._stem, self._all, now, step))
-            went = int(await self._link.run(scripts.SWEEP, self._key, packed))
-            gone += went
-            if went < step:
-                break
+        for partitions in self._groups:
+            while gone < budget:
+                step = min(budget - gone, SWEEP_ROWS)
+                request = wire.SweepRequest(self._stem, partitions, now, step)
+                went = int(await self._run_at(partitions[0], scripts.SWEEP, request))
+                gone += went
+                if went < step:
+                    break
         return gone
 
     async def load(self, instance: str, receipts: Sequence[str], letters: Sequence[str]) -> Snapshot:
         """See `durable_primitives.spi.Storage`, as for the others."""
-        request = wire.LoadRequest(self._stem, self._place(instance), instance, receipts, letters)
-        reply = wire.read_load(await self._link.run(scripts.LOAD, self._key, wire.encode(request)))
+        place = self._place(instance)
+        request = wire.LoadRequest(self._stem, place, instance, receipts, letters)
+        reply = wire.read_load(await self._run_at(place, scripts.LOAD, request))
         return Snapshot(
             reply.record, {one.id: one for one in reply.receipts}, {letter.id: letter for letter in reply.letters}
         )
 
     async def items(self, instance: str, segment: int, after: int, limit: int) -> Sequence[Item]:
-        request = wire.ItemsRequest(self._stem, self._place(instance), instance, segment, after, limit)
-        return wire.read_items(await self._link.run(scripts.ITEMS, self._key, wire.encode(request)))
+        place = self._place(instance)
+        request = wire.ItemsRequest(self._stem, place, instance, segment, after, limit)
+        return wire.read_items(await self._run_at(place, scripts.ITEMS, request))
 
     async def letters(self, instance: str, after: str, limit: int) -> Sequence[DeadLetter]:
-        request = wire.LettersRequest(self._stem, self._place(instance), instance, after, limit)
-        return wire.read_letters(await self._link.run(scripts.LETTERS, self._key, wire.encode(request)))
+        place = self._place(instance)
+        request = wire.LettersRequest(self._stem, place, instance, after, limit)
+        return wire.read_letters(await self._run_at(place, scripts.LETTERS, request))
 
     async def scan(self, prefix: str, after: str, limit: int) -> Sequence[Record]:
         first = f"({after}" if after >= prefix else f"[{prefix}"
-        request = wire.ScanRequest(self._stem, self._all, first, prefix, limit)
-        found = wire.read_records(await self._link.run(scripts.SCAN, self._key, wire.encode(request)))
+        pages = await gathered(
+            self._run_at(partitions[0], scripts.SCAN, wire.ScanRequest(self._stem, partitions, first, prefix, limit))
+            for partitions in self._groups
+        )
+        found = [record for page in pages for record in wire.read_records(page)]
         found.sort(key=lambda record: record.instance)
         return found[:limit]
 
     async def tally(self, instance: str, now: int) -> Tally:
-        request = wire.TallyRequest(self._stem, self._place(instance), instance, now)
-        return wire.read_tally(await self._link.run(scripts.TALLY, self._key, wire.encode(request)))
+        place = self._place(instance)
+        request = wire.TallyRequest(self._stem, place, instance, now)
+        return wire.read_tally(await self._run_at(place, scripts.TALLY, request))
 
     async def next_due(self) -> int | None:
-        request = wire.NextDueRequest(self._stem, self._all)
-        reply = wire.read_next_due(await self._link.run(scripts.NEXT_DUE, self._key, wire.encode(request)))
-        self._clock.note(reply.micros)
-        return reply.alarm
+        packed = await gathered(
+            self._run_at(partitions[0], scripts.NEXT_DUE, wire.NextDueRequest(self._stem, partitions))
+            for partitions in self._groups
+        )
+        replies = [wire.read_next_due(one) for one in packed]
+        self._clock.note(max(reply.micros for reply in replies))
+        return min((reply.alarm for reply in replies if reply.alarm is not None), default=None)
+
+    async def _run_at(self, partition: int, script: scripts.Script, request: Struct) -> Any:
+        return await self._link.run(script, self._tagged(partition, "any"), wire.encode(request))
 
     def _tagged(self, partition: int, name: str) -> str:
         return f"{{{self._stem}:{partition}}}:{name}"
@@ -124,3 +215,17 @@ class Storage:
                 self._places.clear()
             place = self._places[instance] = xxh3_64(instance.encode()) % self._partitions
         return place
+
+
+def _limited(request: ClaimRequest | None, limit: int) -> ClaimRequest | None:
+    return structs.replace(request, limit=limit) if request is not None and limit else None
+
+
+def _joined(replies: Sequence[wire.CommitReply], outcomes: list[Outcome]) -> wire.CommitReply:
+    """One reply made of those of several partitions."""
+    return wire.CommitReply(
+        outcomes,
+        [claim for reply in replies for claim in reply.claims],
+        min((reply.nearest for reply in replies if reply.nearest is not None), default=None),
+        max((reply.micros for reply in replies), default=0),
+    )

@@ -30,6 +30,8 @@ class CommitRequest(Struct, frozen=True, gc=False, array_like=True):
     """Those in which the script may look: all of them, or on a cluster the one that it is for."""
     places: Sequence[int]
     """The partition of each transition."""
+    answered: Sequence[tuple[str, int]]
+    """Keys and numbers of large replies that have arrived: the store need not keep them any longer."""
     transitions: Sequence[Transition]
 
 
@@ -137,6 +139,15 @@ class NextDueRequest(Struct, frozen=True, gc=False, array_like=True):
     partitions: Sequence[int]
 
 
+class DueRequest(Struct, frozen=True, gc=False, array_like=True):
+    """``due.lua``"""
+
+    stem: str
+    place: int
+    at: int
+    limit: int
+
+
 class NextDueReply(Struct, frozen=True, gc=False, array_like=True):
     """``next_due.lua``"""
 
@@ -151,5 +162,5 @@ read_items = Decoder(list[Item]).decode
 read_letters = Decoder(list[DeadLetter]).decode
 read_records = Decoder(list[Record]).decode
 read_tally = Decoder(Tally).decode
-read_count = Decoder(int).decode
+read_alarms = Decoder(list[int]).decode
 read_next_due = Decoder(NextDueReply).decode

@@ -101,8 +101,6 @@ fn an_item_that_is_not_there_is_refused_before_anything_changes() {
             item: Held {
                 place: (0, 0, 99),
                 id: None,
-                lane: None,
-                at: 0,
             },
             due: 0,
             attempt: 0,

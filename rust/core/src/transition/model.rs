@@ -131,24 +131,20 @@ impl Item {
         (self.due, self.rank, self.seq)
     }
 
-    /// What its owner need know of it.
+    /// What is needed to change it.
     pub fn held(&self) -> Held {
         Held {
             place: self.place(),
             id: self.id.clone(),
-            lane: self.lane.clone(),
-            at: self.at,
         }
     }
 }
 
-/// An item in its owner's hands, as far as a change to it needs to know.
+/// What is needed to change a stored item: where it is, and whose receipt goes with it.
 #[derive(Clone, Debug)]
 pub struct Held {
     pub place: Place,
     pub id: Option<Arc<str>>,
-    pub lane: Option<Arc<str>>,
-    pub at: i64,
 }
 
 impl Held {
@@ -305,6 +301,10 @@ pub struct Reschedule {
 pub struct Burial {
     pub id: Arc<str>,
     pub item: Option<Held>,
+    /// Of the item.
+    pub lane: Option<Arc<str>>,
+    /// Of the item.
+    pub at: Option<i64>,
     pub payload: Arc<[u8]>,
     pub attempts: i64,
     pub error: Arc<str>,

@@ -146,13 +146,12 @@ impl<S: Shelf> Change<'_, S> {
 }
 
 fn letter(burial: &Burial, at: i64) -> DeadLetter {
-    let item = burial.item.as_ref();
     DeadLetter {
         id: Arc::clone(&burial.id),
         payload: Arc::clone(&burial.payload),
-        lane: item.and_then(|item| item.lane.clone()),
-        rank: item.map_or(0, |item| item.place.1),
-        at: item.map_or(at, |item| item.at),
+        lane: burial.lane.clone(),
+        rank: burial.item.as_ref().map_or(0, |item| item.place.1),
+        at: burial.at.unwrap_or(at),
         failed_at: at,
         attempts: burial.attempts,
         error: Arc::clone(&burial.error),

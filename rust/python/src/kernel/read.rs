@@ -173,8 +173,6 @@ fn held(item: Any<'_, '_>) -> PyResult<Held> {
             number(&get!(item, "seq"))?,
         ),
         id: optional!(item, "id", text),
-        lane: optional!(item, "lane", text),
-        at: number(&get!(item, "at"))?,
     })
 }
 
@@ -215,9 +213,18 @@ fn mark(item: Any<'_, '_>) -> PyResult<Reschedule> {
 }
 
 fn burial(burial: Any<'_, '_>) -> PyResult<Burial> {
+    let item = get!(burial, "item");
+    let (item, lane, at) = if item.is_none() {
+        (None, None, None)
+    } else {
+        let lane = optional!(item, "lane", text);
+        (Some(held(&item)?), lane, Some(number(&get!(item, "at"))?))
+    };
     Ok(Burial {
         id: text(&get!(burial, "id"))?,
-        item: optional!(burial, "item", held),
+        item,
+        lane,
+        at,
         payload: bytes(&get!(burial, "payload"))?,
         attempts: number(&get!(burial, "attempts"))?,
         error: text(&get!(burial, "error"))?,

@@ -39,12 +39,12 @@ local function apply(t)
   return change(w, t, created), true
 end
 
-local count, offset, client, number, request, partitions, places
+local count, offset, client, number, request, partitions, places, answered
 count, offset = read_array(buffer, 0)
-offset, stem, client, number, request, partitions, places = unpack_limit(buffer, 6, offset)
-local answered = earlier_reply(reply_key, number)
-if answered then
-  return answered
+offset, stem, client, number, request, partitions, places, answered = unpack_limit(buffer, 7, offset)
+local reply = earlier_reply(reply_key, number)
+if reply then
+  return reply
 end
 
 local parts, transitions = {}, {}
@@ -58,6 +58,9 @@ for index = 1, count do
   transitions[index] = t
 end
 
+for _, one in ipairs(answered) do
+  keep_reply(one[1], one[2], '')
+end
 local outcomes, changed = {}, false
 for index, t in ipairs(transitions) do
   local did
@@ -75,7 +78,7 @@ end
 if nearest then
   call('PUBLISH', channel, client .. ' ' .. digits(nearest))
 end
-local reply = '\148' .. array_of(outcomes) .. array_of(claims) .. pack(nearest, server_micros())
+reply = '\148' .. array_of(outcomes) .. array_of(claims) .. pack(nearest, server_micros())
 if changed or #claims > 0 then
   keep_reply(reply_key, number, reply)
 end

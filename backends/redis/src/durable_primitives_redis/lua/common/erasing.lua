@@ -19,7 +19,7 @@ end
 -- Leave a tombstone (`kernel.apply._erase`).
 local function erase(w)
   delete_rows(w)
-  w.status, w.data, w.held, w.linger_ms, w.dues = 'terminated', EMPTY_BYTES, false, 86400000, {}
+  w.status, w.data, w.held, w.linger_ms, w.dues = TERMINATED, EMPTY_BYTES, false, TOMBSTONE_MS, {}
   w.owner, w.taken, w.cancels, w.count, w.segment_count, w.deliveries, w.finished = nil, {}, {}, 0, 0, 0, 0
   w.purge_at = nil
   w.version, w.generation = w.version + 1, w.generation + 1
