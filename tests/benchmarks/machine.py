@@ -6,38 +6,29 @@ import asyncio
 import os
 import sqlite3
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
+from tests.benchmarks import bare_redis
+from tests.benchmarks.limits import COMMITS, PAYLOAD, REST_SECONDS, SECONDS, Limits
 from tests.benchmarks.report import Figure, percentile
-
-SECONDS = 1.0
-PAYLOAD = b"x" * 200
-REST_SECONDS = 0.005
-COMMITS = 300
+from tests.benchmarks.stores import RedisStore, Store
 
 
-@dataclass(frozen=True)
-class Limits:
-    """Measured once per run."""
-
-    inserts: dict[int, float]
-    """Rows a second, by rows of one commit."""
-    rested_commit_ms: float
-    """A commit of one row after a rest, p50: a disk that nobody has used for some milliseconds answers late."""
-
-
-def measure(folder: Path) -> tuple[Limits, list[Figure]]:
-    """The limits, and all figures about the machine."""
-    limits = Limits({batch: _inserts(folder, batch) for batch in (1, 100, 1000)}, _rested_commit_ms(folder))
-    figures = [Figure("machine: 4 KiB append + fdatasync", "disk", _fsyncs(folder), "/s")]
-    for batch, rate in limits.inserts.items():
+def measure(folder: Path, stores: list[Store]) -> tuple[dict[str, Limits], list[Figure]]:
+    """The limits by backend, and all figures about the machine."""
+    sqlite = Limits("bare inserts", {batch: _inserts(folder, batch) for batch in (1, 100, 1000)}, _rested(folder))
+    limits, figures = {"sqlite": sqlite}, [Figure("machine: 4 KiB append + fdatasync", "disk", _fsyncs(folder), "/s")]
+    for batch, rate in sqlite.writes.items():
         figures.append(Figure(f"machine: bare sqlite3 inserts, {batch} a commit", "sqlite FULL", rate, "/s"))
     figures += [
-        Figure("machine: bare commit after 5 ms of rest, p50", "sqlite FULL", limits.rested_commit_ms, "ms"),
+        Figure("machine: bare commit after 5 ms of rest, p50", "sqlite FULL", sqlite.rested_ms, "ms"),
         Figure("machine: future resolved and awaited", "asyncio", asyncio.run(_futures()), "/s"),
         Figure("machine: create_task and await", "asyncio", asyncio.run(_tasks()), "/s"),
     ]
+    for store in stores:
+        if isinstance(store, RedisStore):
+            limits[store.backend], found = bare_redis.measure(store)
+            figures += found
     return limits, figures
 
 
@@ -71,7 +62,7 @@ def _inserts(folder: Path, batch: int) -> float:
     return rate
 
 
-def _rested_commit_ms(folder: Path) -> float:
+def _rested(folder: Path) -> float:
     connection = sqlite3.connect(folder / "rested.db", isolation_level=None)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import resource
 import time
-from pathlib import Path
 
 from durable_primitives import Continuous, create_durable_primitives
-from tests.benchmarks.machine import Limits
+from tests.benchmarks.limits import Limits
 from tests.benchmarks.report import Figure, Report, stopwatch
-from tests.benchmarks.stores import fresh
+from tests.benchmarks.stores import Store
 
 INSTANCES = 100_000
 IDLE_SECONDS = 5.0
@@ -31,22 +30,25 @@ def _rss_bytes() -> int:
         return int(file.read().split()[1]) * resource.getpagesize()
 
 
-async def sleeping(backend: str, folder: Path, limits: Limits, report: Report) -> None:
+async def sleeping(store: Store, limits: Limits | None, report: Report) -> None:
     """Start them, let them sleep, and wake one."""
-    url = fresh(backend, folder)
-    async with application.open(url) as running:
-        client, before = running.client.continuous(job), _rss_bytes()
-        with stopwatch() as watch:
+    async with application.open(store.fresh()) as running:
+        client, before, stored = running.client.continuous(job), _rss_bytes(), store.size()
+        with stopwatch(store) as watch:
             for start in range(0, INSTANCES, 500):
                 await asyncio.gather(*(client.start(f"user-{start + n}", start + n) for n in range(500)))
-        report.add(Figure("start of 100,000 instances", backend, watch.rate(INSTANCES), "/s"))
-        report.add(Figure("memory of a sleeping instance", backend, (_rss_bytes() - before) / INSTANCES, "bytes"))
-        if backend != "memory":
-            size = sum(path.stat().st_size for path in folder.glob(f"{Path(url).name}*"))
-            report.add(Figure("file of a sleeping instance", backend, size / INSTANCES, "bytes"))
-        with stopwatch() as watch:
+        rate = watch.rate(INSTANCES)
+        report.add(Figure("start of 100,000 instances", store.backend, rate, "/s", cpu=watch.cpu(INSTANCES)))
+        report.add(Figure("memory of a sleeping instance", store.backend, (_rss_bytes() - before) / INSTANCES, "bytes"))
+        if stored and (size := store.size()):
+            each = (size[1] - stored[1]) / INSTANCES
+            report.add(Figure(f"{size[0]} of a sleeping instance", store.backend, each, "bytes"))
+        with stopwatch(store) as watch:
             await asyncio.sleep(IDLE_SECONDS)
-        report.add(Figure("idle CPU, 100,000 instances", backend, watch.cpu_seconds / watch.seconds * 100, "%"))
+        report.add(Figure("idle CPU, 100,000 instances", store.backend, watch.cpu_seconds / watch.seconds * 100, "%"))
+        if watch.server_cpu_seconds is not None:
+            share = watch.server_cpu_seconds / watch.seconds * 100
+            report.add(Figure("idle CPU of the server", store.backend, share, "%"))
         woken = []
         for n in range(200):
             start_ns = time.perf_counter_ns()
@@ -54,7 +56,7 @@ async def sleeping(backend: str, folder: Path, limits: Limits, report: Report) -
             while (await client.status(f"user-{n * 7}")).run_count == 0:
                 await asyncio.sleep(0)
             woken.append((time.perf_counter_ns() - start_ns) / 1e6)
-        report.add(Figure("trigger to run among 100,000, p50", backend, sorted(woken)[100], "ms"))
+        report.add(Figure("trigger to run among 100,000, p50", store.backend, sorted(woken)[100], "ms"))
 
 
 CASES = (sleeping,)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 import msgspec
 
 from durable_primitives import Buffer, Queue, WorkerOptions, create_durable_primitives
-from tests.benchmarks.machine import Limits
-from tests.benchmarks.report import Figure, Report, stopwatch
-from tests.benchmarks.stores import fresh
+from tests.benchmarks.limits import Limits
+from tests.benchmarks.report import Figure, Report, Stopwatch, stopwatch
+from tests.benchmarks.stores import Store
 
 SECONDS = 2.0
 BACKLOG = 40_000
@@ -39,11 +38,19 @@ buffer = Buffer.make("digests", event_schema=Event, flush_after="1 hour", execut
 application = create_durable_primitives(queue, buffer)
 
 
-async def enqueue(backend: str, folder: Path, limits: Limits, report: Report) -> None:
+def _rate(
+    case: str, store: Store, watch: Stopwatch, count: int, limits: Limits | None = None, batch: int = 1
+) -> Figure:
+    """With the CPU of each event; `batch` chooses the limit."""
+    limit, name = limits.write(batch) if limits else (None, "")
+    return Figure(case, store.backend, watch.rate(count), "/s", limit, name, watch.cpu(count))
+
+
+async def enqueue(store: Store, limits: Limits | None, report: Report) -> None:
     """Closed loops: each caller awaits its own acknowledgement before its next call."""
     for callers in (1, 100, 1000):
         count = 0
-        async with application.open(fresh(backend, folder), worker=False) as running:
+        async with application.open(store.fresh(), worker=False) as running:
             client = running.client.queue(queue)
             end = asyncio.get_running_loop().time() + SECONDS
 
@@ -53,31 +60,26 @@ async def enqueue(backend: str, folder: Path, limits: Limits, report: Report) ->
                     count += 1
                     await client.enqueue(event(count))  # noqa: B023
 
-            with stopwatch() as watch:
+            with stopwatch(store) as watch:
                 await asyncio.gather(*(caller() for _ in range(callers)))
         name = f"enqueue, {callers:,} callers" if callers > 1 else "enqueue, 1 caller"
-        limit = None if backend == "memory" else limits.inserts[min(callers, 1000)]
-        label = f"bare inserts, {callers} a commit"
-        report.add(Figure(name, backend, watch.rate(count), "/s", limit, label, watch.cpu_us(count)))
+        report.add(_rate(name, store, watch, count, limits, callers))
 
 
-async def enqueue_bulk(backend: str, folder: Path, limits: Limits, report: Report) -> None:
+async def enqueue_bulk(store: Store, limits: Limits | None, report: Report) -> None:
     """`enqueue_many` with 1,000 events a call."""
-    async with application.open(fresh(backend, folder), worker=False) as running:
+    async with application.open(store.fresh(), worker=False) as running:
         client, count = running.client.queue(queue), 0
-        with stopwatch() as watch:
+        with stopwatch(store) as watch:
             while count < BACKLOG:
                 await client.enqueue_many([event(count + n) for n in range(1000)])
                 count += 1000
-    limit = None if backend == "memory" else limits.inserts[1000]
-    figure = Figure("enqueue, bulk of 1,000", backend, watch.rate(count), "/s", limit, "bare inserts, 1000 a commit")
-    figure.cpu_us = watch.cpu_us(count)
-    report.add(figure)
+    report.add(_rate("enqueue, bulk of 1,000", store, watch, count, limits, 1000))
 
 
-async def drain(backend: str, folder: Path, limits: Limits, report: Report) -> None:
+async def drain(store: Store, limits: Limits | None, report: Report) -> None:
     """One worker, a handler that does nothing, a backlog."""
-    async with application.open(fresh(backend, folder), worker=False) as running:
+    async with application.open(store.fresh(), worker=False) as running:
         client = running.client.queue(queue)
         for start in range(0, BACKLOG, 1000):
             await client.enqueue_many([event(start + n) for n in range(1000)])
@@ -85,38 +87,34 @@ async def drain(backend: str, folder: Path, limits: Limits, report: Report) -> N
         from durable_primitives.engine.worker import Worker
 
         worker = Worker(running.engine, WorkerOptions())
-        with stopwatch() as watch:
+        with stopwatch(store) as watch:
             worker.start()
             while (await client.status()).processed < BACKLOG:
                 await asyncio.sleep(0.01)
         await worker.stop()
-    figure = Figure("drain of no-op events", backend, watch.rate(BACKLOG), "/s")
-    figure.cpu_us = watch.cpu_us(BACKLOG)
-    report.add(figure)
+    report.add(_rate("drain of no-op events", store, watch, BACKLOG))
 
 
-async def through(backend: str, folder: Path, limits: Limits, report: Report) -> None:
+async def through(store: Store, limits: Limits | None, report: Report) -> None:
     """100 callers and the worker in one process: CPU from the call to the end of the event."""
-    async with application.open(fresh(backend, folder)) as running:
+    async with application.open(store.fresh()) as running:
         client = running.client.queue(queue)
 
         async def caller(share: int) -> None:
             for serial in range(share):
                 await client.enqueue(event(serial))
 
-        with stopwatch() as watch:
+        with stopwatch(store) as watch:
             await asyncio.gather(*(caller(BACKLOG // 100) for _ in range(100)))
             while (await client.status()).processed < BACKLOG:
                 await asyncio.sleep(0.005)
-    figure = Figure("enqueue to completion, 100 callers", backend, watch.rate(BACKLOG), "/s")
-    figure.cpu_us = watch.cpu_us(BACKLOG)
-    report.add(figure)
+    report.add(_rate("enqueue to completion, 100 callers", store, watch, BACKLOG))
 
 
-async def add(backend: str, folder: Path, limits: Limits, report: Report) -> None:
+async def add(store: Store, limits: Limits | None, report: Report) -> None:
     """100 callers add to 100 buffers."""
     count = 0
-    async with application.open(fresh(backend, folder), worker=False) as running:
+    async with application.open(store.fresh(), worker=False) as running:
         client = running.client.buffer(buffer)
         end = asyncio.get_running_loop().time() + SECONDS
 
@@ -126,13 +124,9 @@ async def add(backend: str, folder: Path, limits: Limits, report: Report) -> Non
                 count += 1
                 await client.add(key, event(count))
 
-        with stopwatch() as watch:
+        with stopwatch(store) as watch:
             await asyncio.gather(*(caller(f"account-{n}") for n in range(100)))
-    limit = None if backend == "memory" else limits.inserts[100]
-    label = "bare inserts, 100 a commit"
-    report.add(
-        Figure("add to a buffer, 100 callers", backend, watch.rate(count), "/s", limit, label, watch.cpu_us(count))
-    )
+    report.add(_rate("add to a buffer, 100 callers", store, watch, count, limits, 100))
 
 
 CASES = (enqueue, enqueue_bulk, drain, through, add)

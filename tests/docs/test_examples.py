@@ -3,7 +3,9 @@
 The blocks of a page run in order, in one module and in an empty folder of their own; they may `await`, as in
 ``python -m asyncio``. A block that cannot run here is skipped by a comment before it, which must say why:
 
-    <!-- skip: next "needs a Redis server" -->
+    <!-- skip: next "does not return" -->
+
+Blocks that need a Redis server say ``if(not redis_server, …)``, and ``backends/redis/tests/test_page.py`` runs them.
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ def namespace(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Namespace:
     module = types.ModuleType("page")
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.chdir(tmp_path)
+    vars(module)["redis_server"] = None
     return vars(module)
 
 

@@ -112,6 +112,7 @@ def _is_formed(info: dict[str, str]) -> bool:
 
 
 def free_port() -> int:
+    """A port that nobody uses."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

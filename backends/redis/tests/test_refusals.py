@@ -43,6 +43,19 @@ async def test_full_server_refuses_new_work_and_keeps_the_old(
     assert outcome.count == 1
 
 
+async def test_work_in_hand_ends_on_a_full_server(make_server: Callable[..., Server], opened: AsyncExitStack):
+    server = make_server()
+    backend = await open_backend(RedisBackend(server.url), opened)
+    await backend.commit([append()])
+    (item,) = await backend.items(ONE, 0, 0, 10)
+    with server.client() as client:
+        client.config_set("maxmemory", "1mb")
+
+        ((outcome,), _) = await backend.commit([Transition(instance=ONE, at=0, remove=(Removal(item, "done", 10),))])
+
+    assert outcome.count == 0
+
+
 async def test_replica_accepts_no_work(make_server: Callable[..., Server], opened: AsyncExitStack):
     server = make_server()
     backend = await open_backend(RedisBackend(server.url), opened)

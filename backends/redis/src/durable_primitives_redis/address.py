@@ -8,9 +8,9 @@ from typing import Any, Protocol
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
 from redis.asyncio.connection import ConnectionPool
-from redis.asyncio.sentinel import Sentinel
 
 from durable_primitives.errors import DefinitionError
+from durable_primitives_redis.sentinel import PrimaryConnection
 
 CONNECT_SECONDS = 5.0
 
@@ -39,7 +39,8 @@ class Address:
     def __init__(
         self, kind: type[Any], settings: Mapping[str, Any], url: str, others: Sequence[tuple[str, int]] = ()
     ) -> None:
-        library = kind.__module__.partition(".")[0]
+        base = next(base for base in kind.__mro__ if base.__name__ == "AbstractConnection")
+        library = base.__module__.partition(".")[0]
         retry, backoff, exceptions = (
             import_module(f"{library}.{name}") for name in ("asyncio.retry", "backoff", "exceptions")
         )
@@ -138,10 +139,8 @@ def _sentinel_address(url: str) -> Address:
     if not service:
         raise ValueError("it names no service: redis+sentinel://host:26379/service")
     sentinels = [(host, int(port or 26379)) for host, _, port in (one.partition(":") for one in hosts.split(","))]
-    options: dict[str, Any] = {"username": unquote(name) or None, "password": unquote(password) or None}
-    finder: Any = Sentinel(sentinels)  # type: ignore[no-untyped-call]
-    pool = finder.master_for(service, db=int(db or 0), **options).connection_pool
-    return Address(pool.connection_class, pool.connection_kwargs, masked(url))
+    settings = {"username": unquote(name) or None, "password": unquote(password) or None, "db": int(db or 0)}
+    return Address(PrimaryConnection, {**settings, "sentinels": sentinels, "service": service}, masked(url))
 
 
 def split_options(url: str, names: set[str]) -> tuple[str, dict[str, str]]:

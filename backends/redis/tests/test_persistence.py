@@ -1,0 +1,91 @@
+"""What is left of an acknowledged commit when the server is killed, by what it was told to keep."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+import pytest
+
+from durable_primitives.kernel.transition import Create, NewItem, Transition
+from durable_primitives_redis import RedisBackend
+
+from .conftest import open_backend
+from .servers import Server
+
+ONE = "queue:orders:1"
+
+
+def append(id: str) -> Transition:
+    return Transition(instance=ONE, at=0, create=Create(status="live"), append=(NewItem(id, b"x"),))
+
+
+async def ids(backend: RedisBackend) -> list[str | None]:
+    return [item.id for item in await backend.items(ONE, 0, 0, 10)]
+
+
+@pytest.mark.parametrize("appendfsync", ["always", "everysec"])
+async def test_killed_server_with_a_log_has_everything_acknowledged(
+    make_server: Callable[..., Server], opened: AsyncExitStack, appendfsync: str
+):
+    server = make_server(appendonly="yes", appendfsync=appendfsync)
+    backend = await open_backend(RedisBackend(server.url), opened)
+    await backend.commit([append("a")])
+    await backend.commit([append("b")])
+
+    server.stop(signal.SIGKILL)
+    server.start()
+
+    assert await ids(backend) == ["a", "b"]
+
+
+async def test_killed_server_with_snapshots_has_what_the_last_one_saw(
+    make_server: Callable[..., Server], opened: AsyncExitStack
+):
+    server = make_server()
+    backend = await open_backend(RedisBackend(server.url), opened)
+    await backend.commit([append("a")])
+    with server.client() as client:
+        client.save()
+    await backend.commit([append("b")])
+
+    server.stop(signal.SIGKILL)
+    server.start()
+
+    assert await ids(backend) == ["a"]
+
+
+async def test_killed_server_without_persistence_has_nothing(
+    make_server: Callable[..., Server], opened: AsyncExitStack
+):
+    server = make_server()
+    backend = await open_backend(RedisBackend(server.url), opened)
+    await backend.commit([append("a")])
+
+    server.stop(signal.SIGKILL)
+    server.start()
+
+    assert await ids(backend) == []
+
+
+async def test_promoted_replica_has_what_had_reached_it(make_server: Callable[..., Server], opened: AsyncExitStack):
+    primary, replica = make_server(repl_diskless_sync_delay="0"), make_server()
+    with replica.client() as client:
+        client.replicaof("127.0.0.1", str(primary.port))
+    backend = await open_backend(RedisBackend(primary.url), opened)
+    await backend.commit([append("a")])
+    with primary.client() as client:
+        # WAIT is about the writes of its own connection.
+        client.set("mark", "x")
+        assert client.wait(1, 4000) == 1
+    with replica.client() as client:
+        client.replicaof("NO", "ONE")
+    await backend.commit([append("b")])
+    primary.stop(signal.SIGKILL)
+
+    promoted = await open_backend(RedisBackend(replica.url), opened)
+
+    assert await ids(promoted) == ["a"]
+    await promoted.commit([append("c")])
+    assert await ids(promoted) == ["a", "c"]

@@ -1,0 +1,88 @@
+"""Through sentinels: whichever server is the primary now."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Generator
+from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
+
+import redis
+
+from durable_primitives.kernel.transition import Create, NewItem, Transition
+from durable_primitives_redis import RedisBackend
+
+from .conftest import open_backend
+from .servers import Server, find_binary, free_port
+
+ONE = "queue:orders:1"
+START_SECONDS = 20.0
+
+
+@contextmanager
+def watching(primary: Server, folder: Path) -> Generator[int]:
+    """The port of a sentinel that knows the primary and its replica."""
+    port, settings, binary = free_port(), folder / "sentinel.conf", find_binary()
+    assert binary is not None
+    settings.write_text(
+        f"port {port}\nbind 127.0.0.1\ndir {folder}\nsentinel monitor main 127.0.0.1 {primary.port} 1\n"
+        "sentinel down-after-milliseconds main 300\nsentinel failover-timeout main 2000\n"
+    )
+    with (
+        (folder / "sentinel.log").open("wb") as log,
+        subprocess.Popen([binary, str(settings), "--sentinel"], stdout=log, stderr=log) as process,
+    ):
+        try:
+            _until(lambda: _replicas(port) == 1)
+            yield port
+        finally:
+            process.terminate()
+
+
+def pair(make_server: Callable[..., Server]) -> tuple[Server, Server]:
+    """A primary and its replica."""
+    primary, replica = make_server(repl_diskless_sync_delay="0"), make_server()
+    with replica.client() as client, primary.client() as looking:
+        client.replicaof("127.0.0.1", str(primary.port))
+        _until(lambda: looking.info("replication").get("slave0", {}).get("state") == "online")
+    return primary, replica
+
+
+def _replicas(port: int) -> int:
+    try:
+        with redis.Redis(port=port) as client:
+            return len(client.sentinel_slaves("main"))
+    except redis.ConnectionError:
+        return 0
+
+
+def _until(happened: Callable[[], bool]) -> None:
+    until = time.monotonic() + START_SECONDS
+    while not happened():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def append(id: str) -> Transition:
+    return Transition(instance=ONE, at=0, create=Create(status="live"), append=(NewItem(id, b"x"),))
+
+
+async def test_open_backend_follows_to_the_new_primary(
+    make_server: Callable[..., Server], opened: AsyncExitStack, tmp_path: Path
+):
+    primary, replica = pair(make_server)
+    with watching(primary, tmp_path) as port:
+        backend = await open_backend(RedisBackend(f"redis+sentinel://127.0.0.1:{port}/main/0"), opened)
+        await backend.commit([append("a")])
+        with primary.client() as client:
+            client.set("mark", "x")
+            assert client.wait(1, 4000) == 1
+
+        primary.stop(signal.SIGKILL)
+
+        await backend.commit([append("b")])
+        assert [item.id for item in await backend.items(ONE, 0, 0, 10)] == ["a", "b"]
+        with replica.client() as client:
+            assert client.info("replication")["role"] == "master"
