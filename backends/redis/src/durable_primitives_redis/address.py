@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, Protocol
@@ -63,6 +64,20 @@ class Address:
     def connection(self) -> Connection:
         """A connection that is not made yet."""
         connection: Connection = self._kind(**self._settings)
+        return connection
+
+    async def connected(self) -> Connection:
+        """A connection that is made.  Raises what is `refused`, `lost` or a `server_error`.
+
+        A server that accepts a connection and then says nothing is as far away as one that accepts none.
+        """
+        connection = self.connection()
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await connection.connect()
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
         return connection
 
 

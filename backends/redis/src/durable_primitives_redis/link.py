@@ -54,7 +54,7 @@ class Link:
         """Connect; raises a `StorageError` at the first failure."""
         self._loop = asyncio.get_running_loop()
         try:
-            self._connection = await self._connected()
+            self._connection = await self._address.connected()
         except self._address.refused as error:
             raise refusal(error, self._address.url) from error
         except self._address.lost as error:
@@ -142,7 +142,7 @@ class Link:
                 self._wanted.clear()
                 await self._wanted.wait()
             try:
-                connection = await self._connected()
+                connection = await self._address.connected()
             except self._address.refused as error:
                 self._fail(refusal(error, self._address.url))
             except (*self._address.lost, self._address.server_error) as error:
@@ -154,15 +154,6 @@ class Link:
                 self._forget_abandoned()
                 self._connection = connection
                 await self._send(connection, tuple(self._pending))
-
-    async def _connected(self) -> Connection:
-        connection = self._address.connection()
-        try:
-            await connection.connect()
-        except BaseException:
-            await connection.disconnect(nowait=True)
-            raise
-        return connection
 
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None

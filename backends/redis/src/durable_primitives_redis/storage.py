@@ -6,8 +6,9 @@ import asyncio
 import os
 from collections.abc import Sequence
 
+from durable_primitives.errors import StorageFullError
 from durable_primitives.kernel.record import DeadLetter, Item, Record, Snapshot, Tally
-from durable_primitives.kernel.transition import ClaimRequest, LeaseRef, Renewal, Transition
+from durable_primitives.kernel.transition import ClaimRequest, LeaseRef, Renewal, Transition, adds
 from durable_primitives.spi import xxh3_64
 from durable_primitives_redis import scripts, wire
 from durable_primitives_redis.clock import ServerClock
@@ -58,7 +59,14 @@ class Storage:
                 wire.CommitRequest(self._stem, self.client, number, request, self._all, places, transitions)
             )
             key = self._tagged(0, f"reply:{self.client}:{number % IN_FLIGHT}")
-            reply = wire.read_commit(await self._link.run(scripts.COMMIT, key, packed, self.channel))
+            try:
+                answer = await self._link.run(scripts.COMMIT, key, packed, self.channel, "")
+            except StorageFullError:
+                if any(adds(transition) for transition in transitions):
+                    raise
+                # What only moves or ends is done all the same: it is how a full store gets room.
+                answer = await self._link.run(scripts.COMMIT, key, packed, self.channel, "full")
+            reply = wire.read_commit(answer)
         self._clock.note(reply.micros)
         return reply
 
