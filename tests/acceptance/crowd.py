@@ -55,9 +55,7 @@ async def produce(folder: Path, name: str) -> None:
         for number in range(0, EVENTS, 5):
             for key in (f"{name}-{n}" for n in range(KEYS)):
                 await queue.enqueue(f"{key}:{number}", partition_key=key)
-                await queue.enqueue_many(
-                    [Enqueue(f"{key}:{number + more}", partition_key=key) for more in range(1, 5)]
-                )
+                await queue.enqueue_many([Enqueue(f"{key}:{number + more}", partition_key=key) for more in range(1, 5)])
 
 
 if __name__ == "__main__":

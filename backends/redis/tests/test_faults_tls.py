@@ -27,7 +27,9 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     need("openssl", shutil.which("openssl"))
     folder = tmp_path_factory.mktemp("tls")
     command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout key.pem -out cert.pem"
-    subprocess.run([*command.split(), "-addext", "subjectAltName=DNS:localhost"], cwd=folder, check=True, stderr=subprocess.DEVNULL)
+    subprocess.run(
+        [*command.split(), "-addext", "subjectAltName=DNS:localhost"], cwd=folder, check=True, stderr=subprocess.DEVNULL
+    )
     return folder / "cert.pem"
 
 
