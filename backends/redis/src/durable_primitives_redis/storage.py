@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Sequence
+from itertools import compress
+
+from msgspec import structs
 
 from durable_primitives.errors import StorageFullError
 from durable_primitives.kernel.record import DeadLetter, Item, Record, Snapshot, Tally
-from durable_primitives.kernel.transition import ClaimRequest, LeaseRef, Renewal, Transition, adds
+from durable_primitives.kernel.transition import ClaimRequest, LeaseRef, Outcome, Renewal, Transition, adds
 from durable_primitives.spi import xxh3_64
 from durable_primitives_redis import scripts, wire
 from durable_primitives_redis.clock import ServerClock
+from durable_primitives_redis.leases import Leases
 from durable_primitives_redis.lifeline import Lifeline
-from durable_primitives_redis.link import Link
+from durable_primitives_redis.link import Link, Proof
 
 IN_FLIGHT = 16
 """Commits that may be on their way at once; as many replies are kept for each client."""
@@ -21,7 +26,11 @@ IN_FLIGHT = 16
 SWEEP_ROWS = 1000
 """Rows of one script call: the server serves nobody else meanwhile."""
 
+PROOF_SECONDS = 300.0
+"""Well below the time that replies are kept (`replay.lua`), and above what a server loses by dying."""
+
 _KNOWN_PLACES = 100_000
+_FENCED = Outcome(verdict="fenced")
 
 
 class Storage:
@@ -40,6 +49,9 @@ class Storage:
         self.channel = f"{stem}:nearer"
         self._number = 0
         self._room = asyncio.Semaphore(IN_FLIGHT)
+        self._leases = Leases()
+        self._remembered, self._remembered_at = 0, 0.0
+        link.proof, link.on_forgotten = self._proof, self._leases.forget
         self._places: dict[str, int] = {}
         self._key = self._tagged(0, "any")
 
@@ -51,30 +63,54 @@ class Storage:
 
     async def commit(self, transitions: Sequence[Transition], request: ClaimRequest | None) -> wire.CommitReply:
         """One script call for all of it."""
-        places = [self._place(transition.instance) for transition in transitions]
         async with self._room:
-            self._number += 1
-            number = self._number
-            packed = wire.encode(
-                wire.CommitRequest(self._stem, self.client, number, request, self._all, places, transitions)
-            )
-            key = self._tagged(0, f"reply:{self.client}:{number % IN_FLIGHT}")
-            try:
-                answer = await self._link.run(scripts.COMMIT, key, packed, self.channel, "")
-            except StorageFullError:
-                if any(adds(transition) for transition in transitions):
-                    raise
-                # What only moves or ends is done all the same: it is how a full store gets room.
-                answer = await self._link.run(scripts.COMMIT, key, packed, self.channel, "full")
-            reply = wire.read_commit(answer)
+            if not self._leases.void:
+                return await self._commit(transitions, request)
+            valid = [not self._leases.is_void(one.instance, one.guard and one.guard.token) for one in transitions]
+            reply = await self._commit(list(compress(transitions, valid)), request)
+            answers = iter(reply.outcomes)
+            return structs.replace(reply, outcomes=[next(answers) if sent else _FENCED for sent in valid])
+
+    async def _commit(self, transitions: Sequence[Transition], request: ClaimRequest | None) -> wire.CommitReply:
+        places = [self._place(transition.instance) for transition in transitions]
+        self._number += 1
+        number = self._number
+        packed = wire.encode(
+            wire.CommitRequest(self._stem, self.client, number, request, self._all, places, transitions)
+        )
+        key = self._reply_key(number)
+        try:
+            answer = await self._link.run(scripts.COMMIT, key, packed, self.channel, "")
+        except StorageFullError:
+            if any(adds(transition) for transition in transitions):
+                raise
+            # What only moves or ends is done all the same: it is how a full store gets room.
+            answer = await self._link.run(scripts.COMMIT, key, packed, self.channel, "full")
+        reply = wire.read_commit(answer)
         self._clock.note(reply.micros)
+        self._leases.note(transitions, reply.outcomes, reply.claims)
+        if number > self._remembered and (reply.claims or any(one.verdict == "applied" for one in reply.outcomes)):
+            self._remembered, self._remembered_at = number, time.monotonic()
         return reply
+
+    def _reply_key(self, number: int) -> str:
+        return self._tagged(0, f"reply:{self.client}:{number % IN_FLIGHT}")
+
+    def _proof(self) -> Proof | None:
+        """What a server that forgot nothing has: our last reply.  What is older is on every disk and replica."""
+        if not self._remembered or time.monotonic() - self._remembered_at > PROOF_SECONDS:
+            return None
+        return Proof(self._reply_key(self._remembered), self._remembered)
 
     def renew(self, leases: Sequence[LeaseRef], until: int) -> Sequence[Renewal]:
         """Blocks."""
         places = [self._place(lease.instance) for lease in leases]
         packed = wire.encode(wire.RenewRequest(self._stem, until, leases, places, self._all))
-        return wire.read_renewals(self._lifeline.run(scripts.RENEW, self._key, packed, self.channel))
+        answers = wire.read_renewals(self._lifeline.run(scripts.RENEW, self._key, packed, self.channel))
+        return [
+            structs.replace(answer, held=False) if self._leases.is_void(lease.instance, lease.token) else answer
+            for lease, answer in zip(leases, answers, strict=True)
+        ]
 
     async def sweep(self, now: int, budget: int) -> int:
         """In steps that are short for the server."""
