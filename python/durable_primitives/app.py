@@ -73,9 +73,8 @@ class DurablePrimitives:
             await store.open(self._namespace)
             stack.push_async_callback(store.close)
             stack.push_async_callback(self._tracker.close)
-            environment = Environment(
-                self._namespace, lambda derive: self._client(engine, derive), store.capabilities.max_payload
-            )
+            most = store.capabilities.max_payload
+            environment = Environment(self._namespace, lambda derive: self._client(engine, derive), most)
             runtime = self._runtime or _runtime_on(store)
             engine = DurablePrimitivesEngine(
                 self._registry, store, runtime, self._tracker, self._namespace, environment

@@ -19,10 +19,9 @@ from durable_primitives import (
 )
 from durable_primitives.errors import PayloadTooLargeError
 from durable_primitives_redis import RedisBackend
+from durable_primitives_redis.backend import MAX_PAYLOAD
 
-LIMIT = RedisBackend.capabilities.max_payload
-assert LIMIT is not None
-TOO_LONG = "x" * LIMIT
+TOO_LONG = "x" * MAX_PAYLOAD
 
 
 async def nothing(ctx: QueueExecuteContext[str] | BufferExecuteContext[list[str]] | ContinuousContext[str]) -> None:
@@ -45,8 +44,8 @@ async def test_payload_beyond_the_limit_is_refused_before_anything_is_sent(url: 
         for what, call in calls:
             with pytest.raises(PayloadTooLargeError, match=f"the {what} is ") as caught:
                 await call
-            assert caught.value.limit == LIMIT
-            assert caught.value.size > LIMIT
+            assert caught.value.limit == MAX_PAYLOAD
+            assert caught.value.size > MAX_PAYLOAD
         with redis.Redis.from_url(url) as server:
             assert not [key for key in server.scan_iter(f"{{{prefix}:*") if b"record" in key]
 

@@ -17,9 +17,12 @@ def limited(encode: Callable[[T], bytes], limit: int | None, what: str) -> Calla
         PayloadTooLargeError: By what is returned, for a longer one.
 
     Example:
-        >>> limited(str.encode, 3, "event")("four")
-        Traceback (most recent call last):
-        durable_primitives.errors.PayloadTooLargeError: the event is 4 bytes long and the limit is 3; store the data ...
+        >>> encode = limited(str.encode, 3, "event")
+        >>> try:
+        ...     encode("four")
+        ... except PayloadTooLargeError as error:
+        ...     error.message
+        'the event is 4 bytes long and the limit is 3'
     """
     if limit is None:
         return encode

@@ -66,7 +66,9 @@ class Storage:
         async with self._room:
             if not self._leases.void:
                 return await self._commit(transitions, request)
-            valid = [not self._leases.is_void(one.instance, one.guard and one.guard.token) for one in transitions]
+            valid = [
+                one.guard is None or not self._leases.is_void(one.instance, one.guard.token) for one in transitions
+            ]
             reply = await self._commit(list(compress(transitions, valid)), request)
             answers = iter(reply.outcomes)
             return structs.replace(reply, outcomes=[next(answers) if sent else _FENCED for sent in valid])
