@@ -73,8 +73,11 @@ class DurablePrimitives:
             await store.open(self._namespace)
             stack.push_async_callback(store.close)
             stack.push_async_callback(self._tracker.close)
-            most = store.capabilities.max_payload
-            environment = Environment(self._namespace, lambda derive: self._client(engine, derive), most)
+
+            def client_for(derive: Callable[[], str]) -> PrimitivesClient:
+                return self._client(engine, derive)
+
+            environment = Environment(self._namespace, client_for, store.capabilities.max_payload)
             runtime = self._runtime or _runtime_on(store)
             engine = DurablePrimitivesEngine(
                 self._registry, store, runtime, self._tracker, self._namespace, environment

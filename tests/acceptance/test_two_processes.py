@@ -107,6 +107,26 @@ async def test_a_worker_that_is_told_to_leave_hands_over_long_before_its_leases_
     assert took < WELL_BEFORE_THE_LEASE_ENDS
 
 
+async def test_what_a_killed_worker_held_is_taken_over_when_its_lease_ends(tmp_path: Path) -> None:
+    """The other one sleeps, and has been told of nothing but the end of that lease."""
+    lease_ms = 2000
+    async with (
+        client_of(tmp_path) as client,
+        worker(tmp_path, "one", lease_ms=lease_ms) as one,
+    ):
+        queue = client.queue("work")
+        await queue.enqueue("cling", id="clung")
+        await one.hear("started")
+        async with worker(tmp_path, "two", lease_ms=lease_ms) as two:
+            since = time.monotonic()
+            one.send(signal.SIGKILL)
+            assert (await two.hear("ran")).split()[0] == "clung"
+            took = time.monotonic() - since
+            assert (await queue.drain("30 seconds")).drained
+        assert (await queue.status()).processed == 1
+    assert took < 5 * lease_ms / 1000
+
+
 async def test_a_handler_that_does_not_end_within_the_grace_runs_again_elsewhere_at_once(tmp_path: Path) -> None:
     async with client_of(tmp_path) as client, worker(tmp_path, "one", grace_s=0.1) as one:
         queue = client.queue("work")
