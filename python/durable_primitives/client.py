@@ -31,10 +31,11 @@ class PrimitivesClient:
         deliver: Callable[[Call], Awaitable[Any]],
         clock: Clock,
         derive: Callable[[], str] | None = None,
+        max_payload: int | None = None,
     ) -> None:
         self._registry = registry
         self._deliver = deliver
-        self._sender = Sender(clock, derive)
+        self._sender = Sender(clock, derive, max_payload)
         self._clients: dict[tuple[str, str], Any] = {}
 
     @overload

@@ -112,6 +112,26 @@ async def test_a_worker_that_is_told_to_leave_hands_over_long_before_its_leases_
     assert took < WELL_BEFORE_THE_LEASE_ENDS
 
 
+async def test_what_a_killed_worker_held_is_taken_over_when_its_lease_ends(tmp_path: Path) -> None:
+    """The other one sleeps, and has been told of nothing but the end of that lease."""
+    lease_ms = 2000
+    async with (
+        client_of(tmp_path) as client,
+        worker(tmp_path, "one", lease_ms=lease_ms) as one,
+    ):
+        queue = client.queue("work")
+        await queue.enqueue("cling", id="clung")
+        await one.hear("started")
+        async with worker(tmp_path, "two", lease_ms=lease_ms) as two:
+            since = time.monotonic()
+            one.send(signal.SIGKILL)
+            assert (await two.hear("ran")).split()[0] == "clung"
+            took = time.monotonic() - since
+            assert (await queue.drain("30 seconds")).drained
+        assert (await queue.status()).processed == 1
+    assert took < 5 * lease_ms / 1000
+
+
 @either_signal
 async def test_a_handler_that_does_not_end_within_the_grace_runs_again_elsewhere_at_once(
     tmp_path: Path, told: signal.Signals
@@ -131,8 +151,12 @@ async def test_a_handler_that_does_not_end_within_the_grace_runs_again_elsewhere
 
 
 def stop_between_commits(child: Child, folder: Path) -> None:
-    """One that is stopped in the midst of a commit would hold everybody up, which is another story."""
-    with (folder / "app.db-lock").open() as file:
+    """One that is stopped in the midst of a commit to a file would hold everybody up, which is another story."""
+    lock = folder / "app.db-lock"
+    if not lock.exists():
+        child.send(signal.SIGSTOP)
+        return
+    with lock.open() as file:
         while True:
             child.send(signal.SIGSTOP)
             try:

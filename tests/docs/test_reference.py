@@ -18,7 +18,7 @@ REFERENCE = ROOT / "docs" / "reference"
 SOURCE = ROOT / "python" / "durable_primitives"
 
 SILENT_EVENTS = {"instance.purged"}
-SILENT_ERRORS = {"PayloadTooLargeError", "RetryExhaustedError", "SchedulerError"}
+SILENT_ERRORS = {"RetryExhaustedError", "SchedulerError"}
 """Names that are reserved and that this release never uses."""
 
 EVENTS_PAGE = """# Tracking events

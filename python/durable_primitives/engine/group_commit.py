@@ -17,8 +17,8 @@ from typing import Any
 
 from msgspec import structs
 
-from durable_primitives.errors import StorageError
-from durable_primitives.kernel.transition import Claim, ClaimRequest, NewItem, Outcome, Transition
+from durable_primitives.errors import StorageError, StorageFullError
+from durable_primitives.kernel.transition import Claim, ClaimRequest, NewItem, Outcome, Transition, adds
 from durable_primitives.spi import Backend
 from durable_primitives.spi.backend import Reply
 
@@ -185,7 +185,7 @@ class GroupCommit:
             if not batch and request is None:
                 outcomes, claims = _NOTHING
             else:
-                outcomes, claims = await self._backend.commit([entry.sealed() for entry in batch], request)
+                batch, (outcomes, claims) = await self._commit(batch, request)
         except asyncio.CancelledError:
             _fail(batch, claimers, StorageError("the event loop is closing", outcome="unknown"))
             raise
@@ -203,6 +203,18 @@ class GroupCommit:
                 claimer.set_result(len(claims))
         if claims:
             self.on_claims(claims)
+
+    async def _commit(self, batch: list[_Entry], request: ClaimRequest | None) -> tuple[list[_Entry], Reply]:
+        """The reply, and to whom: a full store refuses those who add, and they must not hold up those who make room."""
+        try:
+            return batch, await self._backend.commit([entry.sealed() for entry in batch], request)
+        except StorageFullError as error:
+            adding = [entry for entry in batch if adds(entry.transition)]
+            rest = [entry for entry in batch if not adds(entry.transition)]
+            if error.outcome != "not_applied" or not adding or not (rest or request):
+                raise
+            _fail(adding, [], error)
+            return rest, await self._backend.commit([entry.sealed() for entry in rest], request)
 
     def _answer(self, answers: list[_Answer]) -> None:
         """Wake the callers.

@@ -171,6 +171,11 @@ class Transition(Struct, frozen=True, gc=False, kw_only=True, array_like=True):
     """`idle`: give the lease back if nothing was taken and nothing is in hand."""
 
 
+def adds(transition: Transition) -> bool:
+    """Whether it brings something new: what a full store refuses, and does not refuse the rest."""
+    return transition.create is not None or bool(transition.append)
+
+
 class Accepted(Struct, frozen=True, gc=False, array_like=True):
     """What became of one appended item."""
 

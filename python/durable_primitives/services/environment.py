@@ -14,10 +14,17 @@ if TYPE_CHECKING:
 class Environment:
     """Shared by all runs of one worker."""
 
-    __slots__ = ("_client", "namespace", "resources")
+    __slots__ = ("_client", "max_payload", "namespace", "resources")
 
-    def __init__(self, namespace: str, client: Callable[[Callable[[], str]], PrimitivesClient]) -> None:
+    def __init__(
+        self,
+        namespace: str,
+        client: Callable[[Callable[[], str]], PrimitivesClient],
+        max_payload: int | None = None,
+    ) -> None:
         self.namespace = namespace
+        self.max_payload = max_payload
+        """What the store takes at most (`Capabilities.max_payload`)."""
         self.resources: Any = None
         """What the application's `resources` context manager yielded."""
         self._client = client

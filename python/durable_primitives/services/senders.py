@@ -17,9 +17,11 @@ class Clock(Protocol):
 class Sender:
     """Ids and time for the sends of one client."""
 
-    __slots__ = ("_derive", "_new_id", "now", "random")
+    __slots__ = ("_derive", "_new_id", "max_payload", "now", "random")
 
-    def __init__(self, clock: Clock, derive: Callable[[], str] | None = None) -> None:
+    def __init__(self, clock: Clock, derive: Callable[[], str] | None = None, max_payload: int | None = None) -> None:
+        self.max_payload = max_payload
+        """What the store takes at most (`Capabilities.max_payload`)."""
         self.now = clock.now
         self.random = clock.random
         self._new_id = clock.new_id

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from durable_primitives.schema import Codec
+from durable_primitives.services.limits import limited
 
 S = TypeVar("S")
 
@@ -28,10 +29,11 @@ class StateManager(Generic[S]):
         ([1, 2], [1, 2])
     """
 
-    __slots__ = ("_codec", "_stored", "changed", "value")
+    __slots__ = ("_codec", "_encode", "_stored", "changed", "value")
 
-    def __init__(self, codec: Codec[S], stored: bytes) -> None:
+    def __init__(self, codec: Codec[S], stored: bytes, max_payload: int | None = None) -> None:
         self._codec = codec
+        self._encode = limited(codec.encode, max_payload, "state")
         self._stored = stored
         self.value: S = codec.decode(stored)
         self.changed: bytes | None = None
@@ -42,8 +44,9 @@ class StateManager(Generic[S]):
 
         Raises:
             ValidationError: It does not fit the schema.  The state is as it was.
+            PayloadTooLargeError: The store does not take so much.  The state is as it was.
         """
-        changed = self._codec.encode(value)
+        changed = self._encode(value)
         self.value = self._codec.decode(changed)
         self.changed = changed
 

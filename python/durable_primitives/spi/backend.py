@@ -29,6 +29,8 @@ class Capabilities(Struct, frozen=True, kw_only=True):
 
     Commits are applied in the order in which they were called, the second after the first.
     """
+    max_payload: int | None = None
+    """Bytes of one encoded event, input or state; more is refused where it is encoded, before anything is sent."""
 
 
 Reply = tuple[Sequence[Outcome], Sequence[Claim]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any, Protocol
@@ -85,6 +86,20 @@ class Address:
     def alternatives(self) -> Sequence[Address]:
         """The nodes of the cluster that are known by name."""
         return [self.at(host, port) for host, port in self._others]
+
+    async def connected(self) -> Connection:
+        """A connection that is made.  Raises what is `refused`, `lost` or a `server_error`.
+
+        A server that accepts a connection and then says nothing is as far away as one that accepts none.
+        """
+        connection = self.connection()
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await connection.connect()
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
+        return connection
 
 
 def address_of_url(url: str) -> Address:

@@ -26,6 +26,9 @@ from durable_primitives_redis.waking import Alarm
 RECHECK_SECONDS = 10.0
 """How long a lost wake-up can be missed."""
 
+MAX_PAYLOAD = 16 << 20
+"""Bytes.  The server works on one script at a time, and each of them copies what it is given."""
+
 _OPTIONS = {"prefix", "partitions", "timeout"}
 _PREFIX = re.compile(r"[A-Za-z0-9_.\-:]{1,64}")
 
@@ -52,7 +55,7 @@ class RedisBackend:
         'redis://:***@localhost:6379/0'
     """
 
-    capabilities = Capabilities(durable=True, multi_process=True, overlapping=True)
+    capabilities = Capabilities(durable=True, multi_process=True, overlapping=True, max_payload=MAX_PAYLOAD)
 
     def __init__(
         self,

@@ -8,18 +8,28 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from durable_primitives.errors import Outcome, StorageError
-from durable_primitives_redis.address import Address, Connection
+from durable_primitives.errors import BackendUnavailableError, Outcome, StorageError
+from durable_primitives.logs import get_logger
+from durable_primitives_redis.address import CONNECT_SECONDS, Address, Connection
 from durable_primitives_redis.failures import BACKEND, refusal, unreachable
 from durable_primitives_redis.scripts import Script
 
 FIRST_PAUSE_SECONDS = 0.02
 LONGEST_PAUSE_SECONDS = 1.0
 """Between attempts to connect."""
+
+_log = get_logger("durable_primitives.redis")
+
+
+class Proof(NamedTuple):
+    """A server that forgot nothing has this key, with a number at its beginning that is not below this one."""
+
+    key: str
+    number: int
 
 
 class Channel(Protocol):
@@ -63,12 +73,16 @@ class Link:
         self._reader: asyncio.Task[None] | None = None
         self._trouble: BaseException | None = None
         self._closed = False
+        self.proof: Callable[[], Proof | None] = lambda: None
+        """Asked whenever a new connection takes the place of one that broke."""
+        self.on_forgotten: Callable[[], None] = lambda: None
+        """Called when the server has no proof: what it acknowledged last, it has lost."""
 
     async def open(self) -> None:
         """Connect; raises a `StorageError` at the first failure."""
         self._loop = asyncio.get_running_loop()
         try:
-            self._connection = await self._connected()
+            self._connection = await self._address.connected()
         except self._address.refused as error:
             raise refusal(error, self._address.url) from error
         except self._address.lost as error:
@@ -160,7 +174,10 @@ class Link:
                 self._wanted.clear()
                 await self._wanted.wait()
             try:
-                connection = await self._connected()
+                connection = await self._address.connected()
+                if not await self._has_proof(connection):
+                    self.on_forgotten()
+                    self._fail_all("has lost what it acknowledged last")
             except self._address.refused as error:
                 self._fail(refusal(error, self._address.url))
             except (*self._address.lost, self._address.server_error) as error:
@@ -173,14 +190,19 @@ class Link:
                 self._connection = connection
                 await self._send(connection, tuple(self._pending))
 
-    async def _connected(self) -> Connection:
-        connection = self._address.connection()
+    async def _has_proof(self, connection: Connection) -> bool:
+        proof = self.proof()
+        if proof is None:
+            return True
         try:
-            await connection.connect()
+            async with asyncio.timeout(CONNECT_SECONDS):
+                # Its first 14 characters: see `replay.lua`.
+                await connection.send_packed_command(connection.pack_command("GETRANGE", proof.key, 0, 13), False)
+                found = await connection.read_response()
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
-        return connection
+        return int(found or 0) >= proof.number
 
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
@@ -211,6 +233,15 @@ class Link:
 
     def _forget_abandoned(self) -> None:
         self._pending = deque(request for request in self._pending if not request.future.done())
+
+    def _fail_all(self, what: str) -> None:
+        """Whoever waits decided on what no longer is."""
+        message = f"{self._address.url} {what}"
+        _log.error("the server has lost what it acknowledged last: see its log", backend=self._address.url)
+        for request in self._pending:
+            if not request.future.done():
+                outcome: Outcome = "unknown" if request.sent else "not_applied"
+                request.future.set_exception(BackendUnavailableError(message, backend=BACKEND, outcome=outcome))
 
     def _fail(self, error: StorageError) -> None:
         for request in self._pending:

@@ -43,15 +43,13 @@ class Listener:
 
     async def _run(self) -> None:
         while True:
-            connection = self._address.connection()
-            try:
-                await connection.connect()
-                await self._listen(connection)
-            except (*self._address.lost, self._address.server_error):
-                await asyncio.sleep(PAUSE_SECONDS)
-            finally:
-                with suppress(*self._address.lost):
+            with suppress(*self._address.lost, self._address.server_error):
+                connection = await self._address.connected()
+                try:
+                    await self._listen(connection)
+                finally:
                     await connection.disconnect(nowait=True)
+            await asyncio.sleep(PAUSE_SECONDS)
 
     async def _listen(self, connection: Connection) -> None:
         await connection.send_packed_command(connection.pack_command("SUBSCRIBE", self._channel), False)

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import compress
 from typing import Any
 
 from msgspec import Struct, structs
 
+from durable_primitives.errors import StorageFullError
 from durable_primitives.kernel.record import DeadLetter, Item, Record, Snapshot, Tally
-from durable_primitives.kernel.transition import ClaimRequest, LeaseRef, Outcome, Renewal, Transition
+from durable_primitives.kernel.transition import ClaimRequest, LeaseRef, Outcome, Renewal, Transition, adds
 from durable_primitives.spi import xxh3_64
 from durable_primitives_redis import scripts, wire
 from durable_primitives_redis.clock import ServerClock
+from durable_primitives_redis.leases import Leases
 from durable_primitives_redis.lifeline import Lifeline
-from durable_primitives_redis.link import Channel
+from durable_primitives_redis.link import Channel, Proof
 from durable_primitives_redis.spreading import gathered, in_parts, split
 
 IN_FLIGHT = 16
@@ -28,7 +32,11 @@ LARGE_REPLY = 65_536
 SWEEP_ROWS = 1000
 """Rows of one script call: the server serves nobody else meanwhile."""
 
+PROOF_SECONDS = 300.0
+"""Well below the time that replies are kept (`replay.lua`), and above what a server loses by dying."""
+
 _KNOWN_PLACES = 100_000
+_FENCED = Outcome(verdict="fenced")
 
 
 class Storage:
@@ -51,6 +59,11 @@ class Storage:
         self.client = os.urandom(8).hex()
         self.channel = f"{stem}:nearer"
         self._room = asyncio.Semaphore(IN_FLIGHT)
+        self._leases = Leases()
+        self._remembered, self._remembered_at = 0, 0.0
+        if not link.spread:
+            (node,) = link.nodes()
+            node.proof, node.on_forgotten = self._proof, self._leases.forget
         self._places: dict[str, int] = {}
         self._turn = 0
 
@@ -62,6 +75,14 @@ class Storage:
 
     async def commit(self, transitions: Sequence[Transition], request: ClaimRequest | None) -> wire.CommitReply:
         """One script call for all of it; on a cluster one for each partition."""
+        if not self._leases.void:
+            return await self._commit(transitions, request)
+        valid = [one.guard is None or not self._leases.is_void(one.instance, one.guard.token) for one in transitions]
+        reply = await self._commit(list(compress(transitions, valid)), request)
+        answers = iter(reply.outcomes)
+        return structs.replace(reply, outcomes=[next(answers) if sent else _FENCED for sent in valid])
+
+    async def _commit(self, transitions: Sequence[Transition], request: ClaimRequest | None) -> wire.CommitReply:
         if not self._link.spread:
             parts = in_parts(transitions)
             if len(parts) == 1:
@@ -125,13 +146,31 @@ class Storage:
             packed = wire.encode(
                 wire.CommitRequest(self._stem, self.client, number, request, partitions, places, answered, transitions)
             )
-            key = self._tagged(partitions[0], f"reply:{self.client}:{number % IN_FLIGHT}")
-            data = await self._link.run(scripts.COMMIT, key, packed, self.channel)
+            key = self._reply_key(partitions[0], number)
+            try:
+                data = await self._link.run(scripts.COMMIT, key, packed, self.channel, "")
+            except StorageFullError:
+                if any(adds(transition) for transition in transitions):
+                    raise
+                # What only moves or ends is done all the same: it is how a full store gets room.
+                data = await self._link.run(scripts.COMMIT, key, packed, self.channel, "full")
             if len(data) > LARGE_REPLY:
                 self._answered[group].append((key, number))
         reply = wire.read_commit(data)
         self._clock.note(reply.micros)
+        self._leases.note(transitions, reply.outcomes, reply.claims)
+        if number > self._remembered and (reply.claims or any(one.verdict == "applied" for one in reply.outcomes)):
+            self._remembered, self._remembered_at = number, time.monotonic()
         return reply
+
+    def _reply_key(self, partition: int, number: int) -> str:
+        return self._tagged(partition, f"reply:{self.client}:{number % IN_FLIGHT}")
+
+    def _proof(self) -> Proof | None:
+        """What a server that forgot nothing has: our last reply.  What is older is on every disk and replica."""
+        if not self._remembered or time.monotonic() - self._remembered_at > PROOF_SECONDS:
+            return None
+        return Proof(self._reply_key(0, self._remembered), self._remembered)
 
     def renew(self, leases: Sequence[LeaseRef], until: int) -> Sequence[Renewal]:
         """Blocks."""
@@ -143,7 +182,12 @@ class Storage:
             packed = wire.encode(wire.RenewRequest(self._stem, until, some, where, self._groups[group]))
             reply = self._lifeline.run(scripts.RENEW, self._tagged(where[0], "any"), packed, self.channel)
             answers.update(zip(indexes, wire.read_renewals(reply), strict=True))
-        return [answers[index] for index in range(len(leases))]
+        return [
+            structs.replace(answers[index], held=False)
+            if self._leases.is_void(lease.instance, lease.token)
+            else answers[index]
+            for index, lease in enumerate(leases)
+        ]
 
     async def sweep(self, now: int, budget: int) -> int:
         """In steps that are short for the server."""

@@ -25,6 +25,7 @@ from durable_primitives.primitives.buffer.results import (
     Status,
 )
 from durable_primitives.primitives.buffer.stored import Batch
+from durable_primitives.services.limits import limited
 from durable_primitives.services.senders import Sender
 
 E = TypeVar("E")
@@ -45,7 +46,7 @@ class BufferClient(Generic[E, S]):
     ) -> None:
         self._definition = definition
         self._name = definition.name
-        self._encode = definition.event.encode
+        self._encode = limited(definition.event.encode, sender.max_payload, "event")
         self._deliver = deliver
         self._sender = sender
 

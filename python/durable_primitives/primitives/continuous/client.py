@@ -25,6 +25,7 @@ from durable_primitives.primitives.continuous.results import (
     TerminateResult,
     TriggerResult,
 )
+from durable_primitives.services.limits import limited
 from durable_primitives.services.options import choice, refuse_not_yet, whole_number
 from durable_primitives.services.senders import Sender
 
@@ -44,11 +45,11 @@ class ContinuousClient(Generic[S]):
         self,
         definition: ContinuousDefinition[S],
         deliver: Callable[[Call], Awaitable[Any]],
-        sender: Sender | None = None,
+        sender: Sender,
     ) -> None:
-        # Nothing that this client sends needs an id of its own: every operation names its instance.
         self._definition = definition
         self._deliver = deliver
+        self._encode = limited(definition.codec.encode, sender.max_payload, "input")
 
     async def start(self, id: str, input: S, *, if_exists: IfExists = "return_existing") -> StartResult:
         """Begin to repeat, with `input` as the state.
@@ -62,7 +63,7 @@ class ContinuousClient(Generic[S]):
             InvalidStateError: It exists and `if_exists` is ``"raise"``.
         """
         mode: IfExists = choice(if_exists, IF_EXISTS, "if_exists")
-        result: StartResult = await self._ask(id, "start", StartRequest(self._definition.codec.encode(input), mode))
+        result: StartResult = await self._ask(id, "start", StartRequest(self._encode(input), mode))
         return result
 
     async def stop(self, id: str, reason: str | None = None) -> StopResult:

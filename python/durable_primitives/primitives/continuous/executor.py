@@ -109,7 +109,7 @@ class _Execution:
         """Decode the state before anything is committed: a run that cannot have it must not begin."""
         assert stored.run is not None
         ref = RunRef(stored.epoch, stored.run_count, stored.run.attempt)
-        state = StateManager(self._definition.codec, stored.state)
+        state = StateManager(self._definition.codec, stored.state, self._environment.max_payload)
         self._attempt = Attempt(ref, state, self._now, self._save)
         self._context = ContinuousContext(
             record.instance, record.generation, stored.run, self._attempt, self._environment

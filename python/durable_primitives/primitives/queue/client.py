@@ -27,6 +27,7 @@ from durable_primitives.primitives.queue.results import (
 )
 from durable_primitives.primitives.queue.routing import Router
 from durable_primitives.primitives.queue.summary import summarise
+from durable_primitives.services.limits import limited
 from durable_primitives.services.senders import Sender
 
 E = TypeVar("E")
@@ -50,7 +51,7 @@ class QueueClient(Generic[E]):
         self._deliver = deliver
         self._sender = sender
         self._router = Router(definition.concurrency, sender.random())
-        self._encode = definition.codec.encode
+        self._encode = limited(definition.codec.encode, sender.max_payload, "event")
         self._instances = [instance_id("queue", definition.name, str(index)) for index in range(definition.concurrency)]
 
     @property
@@ -82,6 +83,7 @@ class QueueClient(Generic[E]):
 
         Raises:
             ValidationError: The event or an option is not valid; nothing was written.
+            PayloadTooLargeError: The store does not take so much; nothing was written.
             QueueFullError: `max_pending` is reached; nothing was written.
         """
         index, new = self._route(event, id, partition_key, delay, at, priority)

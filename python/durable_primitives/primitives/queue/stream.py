@@ -367,6 +367,10 @@ class Stream:
 
     def _admit(self, items: Sequence[Item]) -> None:
         for item in items:
+            if item.seq in self._items or item.seq in self._running or item.seq in self._lane_heads:
+                # It is in hand already: the store has forgotten what it had acknowledged, and when it gave out what.
+                self._owned.lose()
+                return
             self._items[item.seq] = item
             self._ready.push(item.seq, item.lane, item.rank)
 

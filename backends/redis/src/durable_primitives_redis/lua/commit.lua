@@ -1,7 +1,7 @@
 -- Apply a batch of transitions in order, then serve the claim: `Storage.commit`.
 --
 -- keys: where the last replies to this client are kept (it names the partition, and so the node)
--- arguments: a packed `CommitRequest`; the channel of wake-ups
+-- arguments: a packed `CommitRequest`; the channel of wake-ups; whether to write although the memory is full ('' or 'full')
 -- replies: a packed `CommitReply`
 -- complexity: O(log n) for each item that comes, is taken or leaves; O(log n) for each instance
 -- uses: wire keys record receipts items erasing? finding? choosing? letters? take transition refusal append change rare? moving? claim replay
@@ -47,6 +47,9 @@ if reply then
   return reply
 end
 
+if ARGV[3] == 'full' then
+  write_when_full()
+end
 local parts, transitions = {}, {}
 count, offset = read_array(buffer, offset)
 for index = 1, count do

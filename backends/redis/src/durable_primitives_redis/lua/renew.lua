@@ -9,6 +9,7 @@
 local horizon, refs, places, partitions
 stem, horizon, refs, places, partitions = unpack(cmsgpack.unpack(ARGV[1]))
 
+write_when_full()
 local answers = {}
 for index, ref in ipairs(refs) do
   local instance, token = ref[1], ref[2]

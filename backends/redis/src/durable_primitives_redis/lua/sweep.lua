@@ -13,6 +13,7 @@ local partitions, now, budget
 stem, partitions, now, budget = unpack(cmsgpack.unpack(ARGV[1]))
 
 local gone = 0
+write_when_full()
 
 -- Receipts of one transition; what is over the budget stays.
 local function sweep_receipts(w, member, score)

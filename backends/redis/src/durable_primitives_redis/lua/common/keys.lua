@@ -47,6 +47,12 @@ local function row_key(w, kind)
   return w.part .. kind .. ':' .. w.instance
 end
 
+-- From here on this script may write although the memory is full: a server refuses that until a script's first write
+-- that needs none.
+local function write_when_full()
+  call('UNLINK', KEYS[1] .. ':none')
+end
+
 -- A command with any number of arguments; the sum of its answers, if they are numbers.
 local function call_many(command, key, arguments)
   local n = #arguments
