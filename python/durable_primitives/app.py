@@ -74,9 +74,7 @@ class DurablePrimitives:
             stack.push_async_callback(store.close)
             stack.push_async_callback(self._tracker.close)
             environment = Environment(self._namespace, lambda derive: self._client(engine, derive))
-            engine = DurablePrimitivesEngine(
-                self._registry, store, self._runtime, self._tracker, self._namespace, environment
-            )
+            engine = self._engine(store, environment)
             stack.push_async_callback(engine.commits.drain)
             runner = None
             if worker:
@@ -150,6 +148,11 @@ class DurablePrimitives:
     def open_sync(self, backend: str | Backend) -> Never:
         """Blocking use.  Not available in this release."""
         raise DefinitionError("open_sync is not available in this release", help="use open() in an event loop")
+
+    def _engine(self, backend: Backend, environment: Environment) -> DurablePrimitivesEngine:
+        return DurablePrimitivesEngine(
+            self._registry, backend, self._runtime, self._tracker, self._namespace, environment
+        )
 
     def _client(self, engine: DurablePrimitivesEngine, derive: Callable[[], str] | None = None) -> PrimitivesClient:
         return PrimitivesClient(self._registry, engine.call, self._runtime, derive)

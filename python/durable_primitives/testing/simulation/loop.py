@@ -1,0 +1,368 @@
+"""A deterministic event loop: no selector, no threads, no real time.
+
+Time stands still while anything is ready, and jumps to the next timer when nothing is, so ``asyncio.sleep(3600)`` costs
+nothing.  Whatever is ready runs in order of registration, unless `pick` says otherwise.  Real I/O is refused by name.
+
+The loop can be driven from inside another running loop, which knows nothing of it: a call of `run` is one synchronous
+step to whoever makes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import sys
+from asyncio import events, tasks
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from contextlib import contextmanager
+from contextvars import Context, ContextVar, copy_context
+from typing import Any, NoReturn, TypeVar
+
+from durable_primitives.testing.simulation.errors import EscapedSimulationError, ProcessKilled, SimulationError
+from durable_primitives.testing.simulation.escapes import calling_place
+
+T = TypeVar("T")
+
+SPIN_LIMIT = 1_000_000
+"""So many callbacks without time passing are an endless loop."""
+
+_MICROSECONDS = 1_000_000
+_FOREVER: Callable[[int], bool] = lambda _: True  # noqa: E731
+
+
+class Tenant:
+    """Those callbacks and tasks that live and die together: a simulated process, seen from the loop.
+
+    A tenant that does not run loses nothing: what becomes ready meanwhile is parked.
+    """
+
+    def __init__(self) -> None:
+        self.runs = True
+        self.parked: list[Scheduled] = []
+        self.tasks: list[SimulationTask[Any]] = []
+        """Every task that may not be done.  Held on to, because a task that is collected runs its ``finally``."""
+        self._prune_at = 64
+
+    def adopt(self, task: SimulationTask[Any]) -> None:
+        self.tasks.append(task)
+        if len(self.tasks) > self._prune_at:
+            self.tasks = self.pending()
+            self._prune_at = max(2 * len(self.tasks), 64)
+
+    def pending(self) -> list[SimulationTask[Any]]:
+        """Tasks that have not ended, oldest first."""
+        return [task for task in self.tasks if not task.done()]
+
+
+TENANT: ContextVar[Tenant | None] = ContextVar("durable_primitives_tenant", default=None)
+"""Whose code runs."""
+
+
+class Scheduled(asyncio.TimerHandle):
+    """A callback that is ready, or will be."""
+
+    __slots__ = ("tenant",)
+
+    def __init__(
+        self,
+        when: float,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        loop: SimulationLoop,
+        context: Context | None,
+    ) -> None:
+        if context is None:
+            context = copy_context()
+        super().__init__(when, callback, args, loop, context)
+        self.tenant = context.get(TENANT)
+
+
+class SimulationTask(asyncio.Task[T]):
+    """A task whose hash is a serial number: the order of a set of tasks is the same in every process."""
+
+    def __init__(self, coro: Coroutine[Any, Any, T], serial: int, **options: Any) -> None:
+        self.serial = serial
+        super().__init__(coro, **options)
+
+    def __hash__(self) -> int:
+        return self.serial
+
+
+class SimulationLoop(asyncio.AbstractEventLoop):
+    """See the module."""
+
+    def __init__(self) -> None:
+        self._now_us = 0
+        self._ready: deque[Scheduled] = deque()
+        self._timers: list[tuple[int, int, Scheduled]] = []
+        self._serial = 0
+        self._spins = 0
+        self._root = Tenant()
+        self._closed = False
+        self._exception_handler: Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object] | None = None
+        self.pick: Callable[[int], int] | None = None
+        """Which of so many ready callbacks is next; the first one if this is None."""
+        self.errors: list[dict[str, Any]] = []
+        """What `call_exception_handler` was told."""
+
+    # Time.
+
+    def time(self) -> float:
+        return self._now_us / _MICROSECONDS
+
+    @property
+    def now_us(self) -> int:
+        """Virtual microseconds since the loop was made."""
+        return self._now_us
+
+    def skip_to(self, us: int) -> None:
+        """Let time pass in which nothing happens."""
+        self._now_us = max(self._now_us, us)
+
+    def next_timer(self) -> int | None:
+        """When the next timer is due, in microseconds."""
+        timers = self._timers
+        while timers and timers[0][2].cancelled():
+            heapq.heappop(timers)
+        return timers[0][0] if timers else None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is ready."""
+        return not self._ready
+
+    # Driving it.
+
+    def run(self, until: Callable[[], bool] | None = None, may_jump: Callable[[int], bool] = _FOREVER) -> bool:
+        """Run until `until` says so (True), or until nothing is left to do (False).
+
+        Before time jumps, `may_jump` is asked with the moment it would jump to, and ends the run with False.
+        """
+        with self._entered():
+            while until is None or not until():
+                if not self._ready:
+                    due = self.next_timer()
+                    if due is None or not may_jump(due):
+                        return False
+                    self._jump(due)
+                self._run_one()
+        return True
+
+    def complete(self, work: Coroutine[Any, Any, T], context: Context) -> SimulationTask[T]:
+        """Make a task of `work` and run until it is done, time jumps included; it may have been abandoned."""
+        with self._entered():
+            task: SimulationTask[T] = self.create_task(work, context=context)
+        self.run(task.done)
+        return task
+
+    def _run_one(self) -> None:
+        ready = self._ready
+        if self.pick is None or len(ready) == 1:
+            handle = ready.popleft()
+        else:
+            index = self.pick(len(ready))
+            handle = ready[index]
+            del ready[index]
+        if handle.cancelled():
+            return
+        tenant = handle.tenant
+        if tenant is not None and not tenant.runs:
+            tenant.parked.append(handle)
+            return
+        self._spins += 1
+        if self._spins > SPIN_LIMIT:
+            self._spins = 0
+            raise SimulationError(
+                f"{SPIN_LIMIT} callbacks have run and time has not moved; the last one is {handle!r}",
+                help="look for a loop that never waits, for example `while True: await asyncio.sleep(0)`",
+            )
+        handle._run()
+
+    def _jump(self, due: int) -> None:
+        timers, now = self._timers, max(due, self._now_us)
+        if now > self._now_us:
+            self._now_us, self._spins = now, 0
+        while timers and timers[0][0] <= now:
+            self._ready.append(heapq.heappop(timers)[2])
+
+    def unpark(self, tenant: Tenant) -> None:
+        """Let a tenant go on where it stood."""
+        tenant.runs = True
+        self._ready.extend(tenant.parked)
+        tenant.parked = []
+
+    @contextmanager
+    def _entered(self) -> Generator[None]:
+        """Be the running loop of this thread, in place of the one that runs now."""
+        outer = events._get_running_loop()
+        if outer is self:
+            raise SimulationError(
+                "the simulation was driven from inside itself",
+                help="drive it from the test; code inside it awaits what it needs",
+            )
+        if self._closed:
+            raise SimulationError("the simulation is over")
+        task = None if outer is None else asyncio.current_task(outer)
+        hooks = sys.get_asyncgen_hooks()
+        if outer is not None and task is not None:
+            tasks._leave_task(outer, task)
+        events._set_running_loop(self)
+        sys.set_asyncgen_hooks(firstiter=None, finalizer=self._finalize)
+        try:
+            yield
+        finally:
+            sys.set_asyncgen_hooks(*hooks)
+            events._set_running_loop(outer)
+            if outer is not None and task is not None:
+                tasks._enter_task(outer, task)
+
+    def _finalize(self, generator: AsyncGenerator[Any, Any]) -> None:
+        self.call_soon(lambda: self.create_task(_aclose(generator)))
+
+    # What asyncio asks of a loop.
+
+    def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> Scheduled:
+        handle = Scheduled(0.0, callback, args, self, context)
+        self._ready.append(handle)
+        return handle
+
+    def call_soon_threadsafe(
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> Scheduled:
+        return self.call_soon(callback, *args, context=context)
+
+    def call_later(
+        self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> Scheduled:
+        return self.call_at(self.time() + delay, callback, *args, context=context)
+
+    def call_at(
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> Scheduled:
+        handle = Scheduled(when, callback, args, self, context)
+        self._serial += 1
+        heapq.heappush(self._timers, (max(round(when * _MICROSECONDS), self._now_us), self._serial, handle))
+        return handle
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """A cancelled timer goes when its time comes."""
+
+    def create_future(self) -> asyncio.Future[Any]:
+        return asyncio.Future(loop=self)
+
+    def create_task(  # type: ignore[override]  # the type of `name` differs between releases of Python
+        self, coro: Coroutine[Any, Any, T], *, name: object = None, context: Context | None = None, **options: Any
+    ) -> SimulationTask[T]:
+        named = None if name is None else str(name)
+        self._serial += 1
+        task: SimulationTask[T] = SimulationTask(
+            coro, self._serial, loop=self, name=named, context=context, **options
+        )
+        tenant = TENANT.get() if context is None else context.get(TENANT)
+        (tenant or self._root).adopt(task)
+        return task
+
+    def run_in_executor(  # type: ignore[override]
+        self, executor: object, func: Callable[..., T], *args: Any
+    ) -> asyncio.Future[T]:
+        """Run it here and now; whoever waits for it hears of it in a later turn, as of a thread."""
+        future: asyncio.Future[T] = self.create_future()
+        try:
+            result = func(*args)
+        except (SystemExit, KeyboardInterrupt, ProcessKilled):
+            raise
+        except BaseException as error:
+            self.call_soon(_fail, future, error)
+        else:
+            self.call_soon(_succeed, future, result)
+        return future
+
+    def get_debug(self) -> bool:
+        return False
+
+    def set_debug(self, enabled: bool) -> None:
+        """There is no debug mode."""
+
+    def is_running(self) -> bool:
+        return events._get_running_loop() is self
+
+    def is_closed(self) -> bool:
+        return self._closed
+
+    def set_exception_handler(
+        self, handler: Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object] | None
+    ) -> None:
+        self._exception_handler = handler
+
+    def get_exception_handler(self) -> Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object] | None:
+        return self._exception_handler
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        if isinstance(context.get("exception"), ProcessKilled):
+            return
+        self.errors.append(context)
+        if self._exception_handler is not None:
+            self._exception_handler(self, context)
+
+    async def shutdown_asyncgens(self) -> None:
+        """Generators end with those who iterate over them."""
+
+    def close(self) -> None:
+        """Abandon what has not ended.  Their ``finally`` blocks run now, in order, and reach nobody."""
+        self.abandon(self._root)
+        self._ready.clear()
+        self._timers.clear()
+        self._closed = True
+
+    def abandon(self, tenant: Tenant) -> None:
+        """Close the coroutines of a tenant, so that the garbage collector does not, at a time of its own choosing."""
+        for task in tenant.pending():
+            task._log_destroy_pending = False  # type: ignore[attr-defined]
+            coroutine = task.get_coro()
+            for _ in range(10):  # one that awaits in a `finally` needs several
+                try:
+                    if coroutine is not None:
+                        coroutine.close()
+                except BaseException:  # noqa: S112 - it is over, whatever it says
+                    continue
+                break
+        tenant.tasks = []
+        tenant.parked = []
+
+
+async def _aclose(generator: AsyncGenerator[Any, Any]) -> None:
+    await generator.aclose()
+
+
+def _succeed(future: asyncio.Future[T], result: T) -> None:
+    if not future.done():
+        future.set_result(result)
+
+
+def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
+    if not future.done():
+        future.set_exception(error)
+
+
+def _refuse(name: str) -> Callable[..., NoReturn]:
+    def refuse(self: SimulationLoop, *args: Any, **options: Any) -> NoReturn:
+        raise EscapedSimulationError(
+            f"loop.{name}",
+            calling_place(),
+            "there is neither network nor subprocess nor signal in a simulation",
+            help="give the handler a fake of what it talks to, for example through resources=",
+        )
+
+    return refuse
+
+
+_OUTSIDE = (
+    "add_reader add_signal_handler add_writer connect_accepted_socket connect_read_pipe connect_write_pipe "
+    "create_connection create_datagram_endpoint create_server create_unix_connection create_unix_server getaddrinfo "
+    "getnameinfo remove_reader remove_signal_handler remove_writer sendfile sock_accept sock_connect sock_recv "
+    "sock_recv_into sock_recvfrom sock_recvfrom_into sock_sendall sock_sendfile sock_sendto start_tls subprocess_exec "
+    "subprocess_shell"
+)
+for _name in _OUTSIDE.split():
+    setattr(SimulationLoop, _name, _refuse(_name))

@@ -1,0 +1,222 @@
+"""One simulated process: an application opened on the shared store, which can be lost, held up and started again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from contextvars import Context, copy_context
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from durable_primitives.app import DurablePrimitives, Running
+from durable_primitives.client import PrimitivesClient
+from durable_primitives.engine.engine import DurablePrimitivesEngine
+from durable_primitives.errors import DurablePrimitivesError
+from durable_primitives.kernel.primitive import Call
+from durable_primitives.services.environment import Environment
+from durable_primitives.spi import Backend
+from durable_primitives.testing.simulation.backend import SimulatedBackend
+from durable_primitives.testing.simulation.choices import Deviation
+from durable_primitives.testing.simulation.errors import ProcessCrashedError, ProcessKilled
+from durable_primitives.testing.simulation.faults import Site
+from durable_primitives.testing.simulation.loop import TENANT, Tenant
+from durable_primitives.testing.simulation.runtime import SimulatedRuntime
+from durable_primitives.testing.simulation.trace import What
+
+if TYPE_CHECKING:
+    from durable_primitives.testing.simulation.world import Simulation
+
+T = TypeVar("T")
+
+MAX_PAUSE_MS = 3_600_000
+"""A process that waits to be overtaken goes on after so long."""
+
+
+class ObservedEngine(DurablePrimitivesEngine):
+    """The engine, with a note of every call and its answer."""
+
+    process: SimulatedProcess
+
+    async def call(self, call: Call) -> Any:
+        process = self.process
+        instance = f"{call.kind}:{call.name}:{call.id}"
+        process.note("call", instance, call.operation)
+        try:
+            answer = await super().call(call)
+        except DurablePrimitivesError as error:
+            process.note("answer", instance, f"{call.operation}: {error.code}")
+            raise
+        process.note("answer", instance, call.operation)
+        process.world.answered(call, answer)
+        return answer
+
+
+class SimulatedApp(DurablePrimitives):
+    """The composition root, with that engine."""
+
+    process: SimulatedProcess
+
+    def _engine(self, backend: Backend, environment: Environment) -> DurablePrimitivesEngine:
+        engine = ObservedEngine(
+            self._registry, backend, self._runtime, self._tracker, self._namespace, environment
+        )
+        engine.process = self.process
+        return engine
+
+
+class SimulatedProcess(Tenant):
+    """One life of one process.  Started again after a crash, it is another object with the same name.
+
+    Attributes:
+        name: ``"worker 1"``, ``"client"``.
+        alive: False from the crash, or the end of a shutdown, on.
+    """
+
+    def __init__(self, world: Simulation, name: str, *, number: int, boot: int, worker: bool) -> None:
+        super().__init__()
+        self.world = world
+        self.loop = world.loop
+        self.name = name
+        self.number = number
+        self.boot = boot
+        self.worker = worker
+        self.alive = True
+        self.context: Context = copy_context()
+        self.context.run(TENANT.set, self)
+        self.runtime = SimulatedRuntime(
+            world.loop, world.start_ms, number, boot, f"{world.seed}/{name}/{boot}", world.skews.get(name, 0)
+        )
+        self.backend = SimulatedBackend(world.store, self)
+        self._opened: Running | None = None
+        self._stop = self.loop.create_future()
+        self._halted_for: tuple[dict[str, int], int] | None = None
+        """Its leases when it was paused, and how many commits of their next owner it sleeps through."""
+        app = world.make_app(self.runtime)
+        app.process = self
+        self._main = self.loop.create_task(self._run(app), name=name, context=self.context)
+        self.note("start")
+
+    async def _run(self, app: SimulatedApp) -> None:
+        options = self.world.options
+        async with app.open(self.backend, worker=self.worker, options=options) as running:
+            self._opened = running
+            await self._stop
+        self.alive = False
+        self.note("stop")
+
+    def __repr__(self) -> str:
+        return f"<{self.name}, life {self.boot}{'' if self.alive else ', over'}>"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has started."""
+        return self._opened is not None or self.is_over
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended by itself."""
+        return self._main.done()
+
+    @property
+    def failure(self) -> BaseException | None:
+        """Why it could not start or stop."""
+        return self._main.exception() if self._main.done() and not self._main.cancelled() else None
+
+    @property
+    def running(self) -> Running:
+        """What `open` gave."""
+        if self._opened is None or not self.alive:
+            raise ProcessCrashedError(self.name)
+        return self._opened
+
+    @property
+    def client(self) -> PrimitivesClient:
+        """Its client, for code that runs in the simulation."""
+        return self.running.client
+
+    @property
+    def owns(self) -> tuple[str, ...]:
+        """The instances that it runs."""
+        return tuple(self.running.engine.instances()) if self._opened is not None and self.alive else ()
+
+    def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Run something in this process."""
+        return self.loop.create_task(work, context=self.context)
+
+    # Notes and choices.
+
+    def note(self, what: What, subject: str = "", detail: str = "") -> None:
+        """Add to the trace."""
+        self.world.trace.add(self.loop.now_us, self.name, what, subject, detail)
+
+    def choose(self, site: Site, subject: str = "") -> Deviation | None:
+        """What happens at a point of this process."""
+        deviation = self.world.choices.at(site, self.name, subject)
+        if deviation is not None:
+            self.note("fault", subject, str(deviation))
+        return deviation
+
+    # What can happen to it.
+
+    def crash(self) -> None:
+        """Lose it: nothing of it runs any more, nothing in flight arrives, no lease is given back."""
+        if not self.alive:
+            return
+        self.alive = self.runs = False
+        self.note("crash")
+        self.world.crashed(self)
+
+    async def die(self) -> None:
+        """`crash`, from code of its own that must not go on."""
+        self.crash()
+        if TENANT.get() is not self:
+            raise ProcessKilled
+        await self.loop.create_future()
+
+    def pause(self) -> None:
+        """Hold it up, as a debugger or a suspended machine would, until `resume`."""
+        if self.alive and self.runs:
+            self.runs = False
+            self.note("pause")
+
+    def resume(self) -> None:
+        """Let it go on; its timers that are over fire now."""
+        if self.alive and not self.runs:
+            self._halted_for = None
+            self.note("resume")
+            self.loop.unpark(self)
+
+    async def halt(self, deviation: Deviation) -> None:
+        """Be held up here and now: for a while (freeze), or until others have taken over (pause)."""
+        self.pause()
+        limit_ms = MAX_PAUSE_MS
+        if deviation.fault.startswith("freeze"):
+            limit_ms = deviation.amount
+        else:
+            tokens = {one.instance: one.token for one in self.running.engine.owned.values()} if self._opened else {}
+            self._halted_for = (tokens, deviation.amount)
+        self.world.context.run(self.loop.call_later, limit_ms / 1000, self.resume)
+        await asyncio.sleep(0)
+
+    def overtaken(self, instance: str, token: int) -> None:
+        """Another process has a newer lease on an instance, or has committed under it."""
+        if self._halted_for is None:
+            return
+        tokens, commits = self._halted_for
+        # One that owned nothing sleeps until anybody owns anything.
+        if tokens and token <= tokens.get(instance, token):
+            return
+        if commits <= 0:
+            self.resume()
+        else:
+            self._halted_for = (tokens, commits - 1)
+
+    def shift_clock(self, ms: int) -> None:
+        """Let its wall clock jump."""
+        self.runtime.skew_ms += ms
+        self.world.skews[self.name] = self.runtime.skew_ms
+        self.note("clock", "", f"{ms:+d} ms")
+
+    def stop(self) -> None:
+        """Begin to shut it down in good order."""
+        if not self._stop.done():
+            self._stop.set_result(None)
