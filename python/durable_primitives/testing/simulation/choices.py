@@ -127,10 +127,13 @@ class Swarm:
         return Deviation(point, fault, min(amount, options - 1) if options else amount)
 
 
+_Key = tuple[Site, str, str]
+
+
 class Armed(Protocol):
     """A fault that waits for its chance, whichever point that will be."""
 
-    def fits(self, site: Site, actor: str, subject: str) -> str | None:
+    def fits(self, point: Point) -> str | None:
         """The fault, if this is its chance."""
         ...
 
@@ -145,9 +148,12 @@ class Choices:
 
     def __init__(self, schedule: Iterable[Deviation | str] = (), swarm: Swarm | None = None) -> None:
         deviations = [Deviation.parse(one) if isinstance(one, str) else one for one in schedule]
-        self._planned = {deviation.point: deviation for deviation in deviations}
+        self._planned: dict[_Key, dict[int, Deviation]] = {}
+        for deviation in deviations:
+            point = deviation.point
+            self._planned.setdefault((point.site, point.actor, point.subject), {})[point.nth] = deviation
         self._swarm = swarm
-        self._counts: dict[tuple[Site, str, str], int] = {}
+        self._counts: dict[_Key, int] = {}
         self.armed: list[Armed] = []
         self.healed = False
         """Nothing deviates any more but what was planned."""
@@ -159,36 +165,40 @@ class Choices:
     @property
     def reorders(self) -> bool:
         """Whether the order of ready callbacks may deviate."""
-        return self._swarm is not None or any(point.site == "turn" for point in self._planned)
+        return self._swarm is not None or any(site == "turn" for site, _, _ in self._planned)
 
     @property
     def missed(self) -> list[Deviation]:
         """Planned deviations whose point has not come up."""
-        return [deviation for deviation in self._planned.values() if deviation not in self.taken]
+        planned = [deviation for by_nth in self._planned.values() for deviation in by_nth.values()]
+        return [deviation for deviation in planned if deviation not in self.taken]
 
     def at(self, site: Site, actor: str, subject: str = "", options: int = 0) -> Deviation | None:
         """What happens at a point that comes up now; None: the usual."""
         key = (site, actor, subject)
         nth = self._counts[key] = self._counts.get(key, 0) + 1
-        if self.points is None and not self._planned and self._swarm is None and not self.armed:
-            return None
-        return self._decide(Point(site, actor, subject, nth), options)
-
-    def _decide(self, point: Point, options: int) -> Deviation | None:
-        if self.points is not None:
-            self.points.append(point)
-        deviation = self._planned.get(point)
-        if deviation is None and not self.healed:
-            deviation = self._armed_for(point)
-            if deviation is None and self._swarm is not None:
-                deviation = self._swarm.draw(point, options)
+        deviation = None
+        if self._planned and key in self._planned:
+            deviation = self._planned[key].get(nth)
+        if self.points is not None or (self._draws and deviation is None):
+            point = Point(site, actor, subject, nth)
+            if self.points is not None:
+                self.points.append(point)
+            if deviation is None and not self.healed:
+                deviation = self._armed_for(point)
+                if deviation is None and self._swarm is not None:
+                    deviation = self._swarm.draw(point, options)
         if deviation is not None:
             self.taken.append(deviation)
         return deviation
 
+    @property
+    def _draws(self) -> bool:
+        return bool(self.armed) or self._swarm is not None
+
     def _armed_for(self, point: Point) -> Deviation | None:
         for armed in self.armed:
-            fault = armed.fits(point.site, point.actor, point.subject)
+            fault = armed.fits(point)
             if fault is not None:
                 return Deviation(point, fault, 0)
         return None

@@ -23,6 +23,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from durable_primitives.testing.simulation.errors import EscapedSimulationError
+
 BLOCK_SECONDS = 0.5
 """Real seconds that one step of a handler may take."""
 
@@ -49,6 +51,8 @@ class Escape(Struct, frozen=True):
     """Where: file, line and function."""
     why: str
     help: str
+    blocks: bool = False
+    """It keeps everything else from running."""
 
     def __str__(self) -> str:
         return f"{self.function} was called at {self.place}: {self.why}; {self.help}"
@@ -114,7 +118,7 @@ class Watch:
                 sys.setprofile(None)
             taken = _clock() - started
             if taken > self._block_seconds and not in_thread:
-                self._note(Escape(what, "one of its steps", f"{_BLOCKS}, for {taken:.1f} s", USE_ASYNCIO_SLEEP))
+                self._note(Escape(what, f"some place in it, for more than {self._block_seconds:g} s", _BLOCKS, USE_ASYNCIO_SLEEP, blocks=True))
 
     def _profile(self, frame: FrameType, event: str, arg: Any) -> None:
         if event == "c_call":
@@ -135,11 +139,9 @@ class Watch:
     def _escaped(self, rule: _Rule, frame: FrameType) -> None:
         if rule.blocks and self._in_thread:
             return
-        escape = Escape(rule.function, _place(frame), rule.why, rule.help)
+        escape = Escape(rule.function, _place(frame), rule.why, rule.help, rule.blocks)
         self._note(escape)
         if rule.blocks:
-            from durable_primitives.testing.simulation.errors import EscapedSimulationError
-
             # Not for an hour: the call itself is refused.
             raise EscapedSimulationError(escape.function, escape.place, escape.why, help=escape.help)
 

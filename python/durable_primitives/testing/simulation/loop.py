@@ -81,9 +81,16 @@ class Scheduled(asyncio.TimerHandle):
 class SimulationTask(asyncio.Task[T]):
     """A task whose hash is a serial number: the order of a set of tasks is the same in every process."""
 
-    def __init__(self, coro: Coroutine[Any, Any, T], serial: int, **options: Any) -> None:
+    def __init__(
+        self,
+        coro: Coroutine[Any, Any, T],
+        loop: SimulationLoop,
+        name: str | None,
+        context: Context | None,
+        serial: int,
+    ) -> None:
         self.serial = serial
-        super().__init__(coro, **options)
+        super().__init__(coro, loop=loop, name=name, context=context)
 
     def __hash__(self) -> int:
         return self.serial
@@ -256,9 +263,7 @@ class SimulationLoop(asyncio.AbstractEventLoop):
     ) -> SimulationTask[T]:
         named = None if name is None else str(name)
         self._serial += 1
-        task: SimulationTask[T] = SimulationTask(
-            coro, self._serial, loop=self, name=named, context=context, **options
-        )
+        task = SimulationTask(coro, self, named, context, self._serial)
         tenant = TENANT.get() if context is None else context.get(TENANT)
         (tenant or self._root).adopt(task)
         return task

@@ -8,17 +8,17 @@ from contextvars import copy_context
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from durable_primitives.backends.memory import MemoryBackend
-from durable_primitives.durations import Duration, instant_ms, parse_ms, to_datetime
+from durable_primitives.durations import Duration, instant_ms, parse, parse_ms, to_datetime
 from durable_primitives.engine.worker import WorkerOptions
 from durable_primitives.events import PrimitiveEvent
 from durable_primitives.kernel.primitive import Call, Definition, Registry
 from durable_primitives.kernel.transition import Claim, NewItem, Outcome, Transition
 from durable_primitives.primitives import BUILTIN
 from durable_primitives.spi import Backend
-from durable_primitives.testing.simulation.choices import Choices, Deviation, Swarm
+from durable_primitives.testing.simulation.choices import Choices, Deviation, Point, Swarm
 from durable_primitives.testing.simulation.errors import ProcessCrashedError, SimulationError
 from durable_primitives.testing.simulation.escapes import Escape, Watch
 from durable_primitives.testing.simulation.handlers import injected_error, observed
@@ -41,6 +41,15 @@ NAMESPACE = "default"
 
 MAX_WAIT_MS = 366 * 86_400_000
 """Virtual time in which anything that is waited for should have happened."""
+
+
+def _parsed(options: WorkerOptions) -> WorkerOptions:
+    """The same options, with durations that need no parsing in each life of each worker."""
+    durations = ("lease", "heartbeat", "grace", "longest_wait")
+    return structs.replace(options, **{name: parse(getattr(options, name)) for name in durations})
+
+
+_DEFAULTS = _parsed(WorkerOptions())
 
 
 class Accepted(Struct, frozen=True):
@@ -112,7 +121,7 @@ class Simulation:
         clocks: Mapping[str, Duration] | None = None,
     ) -> None:
         self.seed = seed
-        self.options = options
+        self.options = _DEFAULTS if options is None else options
         self.start_ms = instant_ms(start, what="start")
         self.loop = SimulationLoop()
         self.context = copy_context()
@@ -124,11 +133,11 @@ class Simulation:
         self.accepted: list[Accepted] = []
         self.skews = {name: parse_ms(ahead, what="clocks") for name, ahead in (clocks or {}).items()}
         """How far the clock of each process is ahead."""
-        self.injects: Callable[[Deviation], BaseException] = lambda _: injected_error()
+        self.errors: dict[Point, BaseException] = {}
+        """What a handler that is told to fail raises, where it is not an `InjectedError`."""
         self._log = EventLog()
         self._resources = resources
         self._restarts = restarts
-        self._definitions: tuple[Definition, ...] = ()
         self.deploy(*definitions)
         self.store = SimulatedStore(backend or MemoryBackend(), NAMESPACE)
         self.store.on_commit.append(self._committed)
@@ -147,11 +156,15 @@ class Simulation:
         """Start all processes."""
         for name in ("client", *self._names):
             self.start(name)
+        self.wait_until_open()
+        return self
+
+    def wait_until_open(self) -> None:
+        """Run until the processes that were started are there; raises what one of them could not start for."""
         self.loop.run(lambda: all(process.is_open for process in self.processes.values()))
         for process in self.processes.values():
             if process.failure is not None:
                 raise process.failure
-        return self
 
     def close(self) -> None:
         """Abandon everything, as a power cut would."""
@@ -171,12 +184,12 @@ class Simulation:
 
     def deploy(self, *definitions: Definition) -> None:
         """What processes run that are started from now on."""
-        Registry(definitions, BUILTIN)  # refuses two of one name
-        self._definitions = tuple(map(observed, definitions))
+        self.definitions = definitions
+        self.registry = Registry([observed(definition) for definition in definitions], BUILTIN)
 
     def make_app(self, runtime: SimulatedRuntime) -> SimulatedApp:
         """The application of one process."""
-        return SimulatedApp(Registry(self._definitions, BUILTIN), self._log, NAMESPACE, self._resources, runtime)
+        return SimulatedApp(self.registry, self._log, NAMESPACE, self._resources, runtime)
 
     # Processes.
 
@@ -234,7 +247,7 @@ class Simulation:
 
     def error_for(self, deviation: Deviation) -> BaseException:
         """What an injected failure of a handler raises."""
-        return self.injects(deviation)
+        return self.errors.get(deviation.point) or injected_error()
 
     def _committed(self, actor: str, transition: Transition, outcome: Outcome) -> None:
         self.trace.add(self.loop.now_us, actor, "commit", transition.instance, describe(transition, outcome))
