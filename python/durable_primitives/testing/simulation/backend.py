@@ -12,7 +12,7 @@ from durable_primitives.kernel.transition import ClaimRequest, LeaseRef, Renewal
 from durable_primitives.spi.backend import Capabilities, Reply
 from durable_primitives.testing.simulation.choices import Deviation
 from durable_primitives.testing.simulation.errors import ProcessKilled
-from durable_primitives.testing.simulation.store import SimulatedStore, finish
+from durable_primitives.testing.simulation.store import SimulatedStore
 
 if TYPE_CHECKING:
     from durable_primitives.testing.simulation.loop import SimulationLoop
@@ -153,7 +153,7 @@ class SimulatedBackend:
 
     async def next_due(self) -> int | None:
         await self._read("")
-        return finish(self._inner.next_due())
+        return self._store.next_due
 
     async def wait(self, seconds: float) -> None:
         deviation = self._process.choose("wait")

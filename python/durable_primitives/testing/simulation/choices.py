@@ -102,13 +102,13 @@ class Swarm:
         seed: The same seed draws the same.
         kinds: Keys of `KINDS` to choose the subset from; all of them by default.
         rate: The chance that a point deviates.
-        limit: How many deviations there are at most.
+        limit: How many deviations there are at most; reorderings count apart.
     """
 
     def __init__(self, seed: int, *, kinds: Iterable[str] = tuple(KINDS), rate: float = 0.05, limit: int = 8) -> None:
         self._random = random.Random(seed)
         self._rate = rate
-        self._left = limit
+        self._left = {"turn": limit, "": limit}
         self.kinds = tuple(kind for kind in sorted(kinds) if self._random.random() < 0.5)
         self._faults: dict[Site, tuple[str, ...]] = {
             site: tuple(sorted({fault for kind in self.kinds for fault in KINDS[kind].get(site, ())})) for site in FAULTS
@@ -117,12 +117,13 @@ class Swarm:
     def draw(self, point: Point, options: int) -> Deviation | None:
         """What to do at a point: nothing, mostly.  `options`: how many there are to choose from, for a `turn`."""
         faults = self._faults[point.site]
-        if not faults or not self._left or self._random.random() >= self._rate:
+        budget = "turn" if point.site == "turn" else ""
+        if not faults or not self._left[budget] or self._random.random() >= self._rate:
             return None
         fault = self._random.choice(faults)
         if point.actor == "client" and fault.startswith(("crash", "pause", "freeze")):
             return None
-        self._left -= 1
+        self._left[budget] -= 1
         amount = self._random.choice(AMOUNTS[FAULTS[point.site][fault]])
         return Deviation(point, fault, min(amount, options - 1) if options else amount)
 

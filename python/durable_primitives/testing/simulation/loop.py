@@ -59,23 +59,37 @@ TENANT: ContextVar[Tenant | None] = ContextVar("durable_primitives_tenant", defa
 """Whose code runs."""
 
 
-class Scheduled(asyncio.TimerHandle):
-    """A callback that is ready, or will be."""
+class Scheduled:
+    """A callback that is ready, or will be: what asyncio needs of a handle, and whose it is."""
 
-    __slots__ = ("tenant",)
+    __slots__ = ("_when", "args", "callback", "context", "gone", "tenant")
 
     def __init__(
-        self,
-        when: float,
-        callback: Callable[..., object],
-        args: tuple[Any, ...],
-        loop: SimulationLoop,
-        context: Context | None,
+        self, when: float, callback: Callable[..., object], args: tuple[Any, ...], context: Context | None
     ) -> None:
         if context is None:
             context = copy_context()
-        super().__init__(when, callback, args, loop, context)
+        self._when = when
+        self.callback = callback
+        self.args = args
+        self.context = context
         self.tenant = context.get(TENANT)
+        self.gone = False
+
+    def cancel(self) -> None:
+        self.gone = True
+
+    def cancelled(self) -> bool:
+        return self.gone
+
+    def when(self) -> float:
+        return self._when
+
+    def get_context(self) -> Context:
+        return self.context
+
+    def __repr__(self) -> str:
+        return f"<{self.callback!r}>"
 
 
 class SimulationTask(asyncio.Task[T]):
@@ -130,7 +144,7 @@ class SimulationLoop(asyncio.AbstractEventLoop):
     def next_timer(self) -> int | None:
         """When the next timer is due, in microseconds."""
         timers = self._timers
-        while timers and timers[0][2].cancelled():
+        while timers and timers[0][2].gone:
             heapq.heappop(timers)
         return timers[0][0] if timers else None
 
@@ -153,38 +167,37 @@ class SimulationLoop(asyncio.AbstractEventLoop):
                     if due is None or not may_jump(due):
                         return False
                     self._jump(due)
-                self._run_one()
+                handle = self._ready.popleft() if self.pick is None else self._picked()
+                if handle.gone:
+                    continue
+                tenant = handle.tenant
+                if tenant is not None and not tenant.runs:
+                    tenant.parked.append(handle)
+                    continue
+                self._spins += 1
+                if self._spins > SPIN_LIMIT:
+                    raise self._spun(handle)
+                try:
+                    handle.context.run(handle.callback, *handle.args)
+                except (SystemExit, KeyboardInterrupt):
+                    raise
+                except BaseException as error:
+                    self.call_exception_handler({"message": f"error in {handle!r}", "exception": error})
         return True
 
-    def complete(self, work: Coroutine[Any, Any, T], context: Context) -> SimulationTask[T]:
-        """Make a task of `work` and run until it is done, time jumps included; it may have been abandoned."""
-        with self._entered():
-            task: SimulationTask[T] = self.create_task(work, context=context)
-        self.run(task.done)
-        return task
-
-    def _run_one(self) -> None:
+    def _picked(self) -> Scheduled:
         ready = self._ready
-        if self.pick is None or len(ready) == 1:
-            handle = ready.popleft()
-        else:
-            index = self.pick(len(ready))
-            handle = ready[index]
-            del ready[index]
-        if handle.cancelled():
-            return
-        tenant = handle.tenant
-        if tenant is not None and not tenant.runs:
-            tenant.parked.append(handle)
-            return
-        self._spins += 1
-        if self._spins > SPIN_LIMIT:
-            self._spins = 0
-            raise SimulationError(
-                f"{SPIN_LIMIT} callbacks have run and time has not moved; the last one is {handle!r}",
-                help="look for a loop that never waits, for example `while True: await asyncio.sleep(0)`",
-            )
-        handle._run()
+        index = self.pick(len(ready)) if self.pick is not None and len(ready) > 1 else 0
+        handle = ready[index]
+        del ready[index]
+        return handle
+
+    def _spun(self, handle: Scheduled) -> SimulationError:
+        self._spins = 0
+        return SimulationError(
+            f"{SPIN_LIMIT} callbacks have run and time has not moved; the last one is {handle!r}",
+            help="look for a loop that never waits, for example `while True: await asyncio.sleep(0)`",
+        )
 
     def _jump(self, due: int) -> None:
         timers, now = self._timers, max(due, self._now_us)
@@ -229,31 +242,27 @@ class SimulationLoop(asyncio.AbstractEventLoop):
 
     # What asyncio asks of a loop.
 
-    def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> Scheduled:
-        handle = Scheduled(0.0, callback, args, self, context)
+    def call_soon(  # type: ignore[override]
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> Scheduled:
+        handle = Scheduled(0.0, callback, args, context)
         self._ready.append(handle)
         return handle
 
-    def call_soon_threadsafe(
-        self, callback: Callable[..., object], *args: Any, context: Context | None = None
-    ) -> Scheduled:
-        return self.call_soon(callback, *args, context=context)
+    call_soon_threadsafe = call_soon  # type: ignore[assignment]
 
-    def call_later(
+    def call_later(  # type: ignore[override]
         self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> Scheduled:
         return self.call_at(self.time() + delay, callback, *args, context=context)
 
-    def call_at(
+    def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> Scheduled:
-        handle = Scheduled(when, callback, args, self, context)
+        handle = Scheduled(when, callback, args, context)
         self._serial += 1
         heapq.heappush(self._timers, (max(round(when * _MICROSECONDS), self._now_us), self._serial, handle))
         return handle
-
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """A cancelled timer goes when its time comes."""
 
     def create_future(self) -> asyncio.Future[Any]:
         return asyncio.Future(loop=self)
