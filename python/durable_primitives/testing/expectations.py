@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, TypeVar, overload
 
 from durable_primitives.durations import Duration, format_ms, parse
-from durable_primitives.errors import InstanceNotFoundError, unknown_option
+from durable_primitives.errors import unknown_option
 from durable_primitives.kernel.ids import split_instance
 from durable_primitives.primitives.buffer import BufferDefinition
 from durable_primitives.primitives.continuous import ContinuousDefinition
@@ -197,11 +197,8 @@ class Expectations:
 
     def _next_run(self, name: str, id: str) -> tuple[datetime | None, str]:
         world = self.simulation
-        try:
-            status = world.run_call(world.client_process.client.continuous(name).status(id))
-        except InstanceNotFoundError:
-            return None, "it was never started"
-        return status.next_run_at, f"it is {status.status}"
+        status = world.run_call(world.client_process.client.continuous(name).status(id))
+        return status.next_run_at, "there is none" if status.status == "not_found" else f"it is {status.status}"
 
     def _scheduled(self, name: str) -> str:
         ids = [split_instance(one.instance) for one in self.simulation.store.records() if one.alarm is not None]
@@ -247,9 +244,7 @@ class _Sent:
         return f"{self._name!r}" if self._id is None else f"{self._name!r} {self._id!r}"
 
     def expect(self, wanted: _Wanted, count: int | None) -> list[Any]:
-        mine = [
-            (sent, self._codec.decode(sent.item.payload)) for sent in self._world.accepted if self._is_mine(sent)
-        ]
+        mine = [(sent, self._codec.decode(sent.item.payload)) for sent in self._world.accepted if self._is_mine(sent)]
         found = [event for sent, event in mine if wanted.fits(sent, event)]
         if count is None and not found and not mine:
             raise AssertionError(f"nothing was {self._how} {self._whom}; {self._elsewhere()}")

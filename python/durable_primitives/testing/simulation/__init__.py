@@ -1,4 +1,4 @@
-"""Deterministic simulation: a loop without real time, processes that come and go, and a store that fails on schedule."""
+"""Deterministic simulation: a loop without real time, processes that come and go, a store that fails on schedule."""
 
 from durable_primitives.testing.simulation.choices import Choices, Deviation, Point, Swarm, every_deviation
 from durable_primitives.testing.simulation.errors import (

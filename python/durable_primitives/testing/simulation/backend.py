@@ -99,6 +99,8 @@ class SimulatedBackend:
             case "crash after":
                 # A turn for those who waited, and one for what they do at once.
                 self._loop.call_soon(self._loop.call_soon, process.crash)
+            case _:
+                pass
         return reply
 
     async def sweep(self, now: int, budget: int) -> int:

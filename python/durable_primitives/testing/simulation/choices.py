@@ -37,8 +37,10 @@ class Point(Struct, frozen=True):
         return f"{self.site} {self.nth}{of} by {self.actor}"
 
 
-_TEXT = re.compile(r"(?P<fault>.+?) (?P<site>[a-z]+) (?P<nth>\d+)(?: of (?P<subject>.+))? by (?P<actor>(?:worker \d+|client|loop))"
-                   r"(?: for (?P<amount>\S+)(?: (?:commits?|places?))?)?")  # fmt: skip
+_TEXT = re.compile(
+    r"(?P<fault>.+?) (?P<site>[a-z]+) (?P<nth>\d+)(?: of (?P<subject>.+))? by (?P<actor>worker \d+|client|loop)"
+    r"(?: for (?P<amount>\S+)(?: (?:commits?|places?))?)?"
+)
 
 
 class Deviation(Struct, frozen=True):
@@ -111,7 +113,8 @@ class Swarm:
         self._left = {"turn": limit, "": limit}
         self.kinds = tuple(kind for kind in sorted(kinds) if self._random.random() < 0.5)
         self._faults: dict[Site, tuple[str, ...]] = {
-            site: tuple(sorted({fault for kind in self.kinds for fault in KINDS[kind].get(site, ())})) for site in FAULTS
+            site: tuple(sorted({fault for kind in self.kinds for fault in KINDS[kind].get(site, ())}))
+            for site in FAULTS
         }
 
     def draw(self, point: Point, options: int) -> Deviation | None:

@@ -43,5 +43,5 @@ class InjectedError(Exception):
     """What a handler raises because a fault said so."""
 
 
-class ProcessKilled(BaseException):  # noqa: N818 - like KeyboardInterrupt: nobody is to catch it
+class ProcessKilled(BaseException):
     """Ends the code that a simulated process is just executing, when that process crashes itself."""

@@ -8,11 +8,13 @@ measures how long something took is no concern of anybody.
 from __future__ import annotations
 
 import datetime
+import inspect
 import os
 import random
 import secrets
 import sys
 import sysconfig
+import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -35,6 +37,7 @@ _STDLIB = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib")
 
 _CLOCK = "time is virtual in a simulation, and this is the real clock"
 _CHANCE = "in a simulation chance comes from a seed, and this draw does not"
+_THREAD = "a thread of its own runs on in real time, unseen by the simulation"
 _BLOCKS = "it blocks the event loop, with every handler and every lease on it"
 
 USE_THE_CONTEXT = "take times from the context or from the event"
@@ -69,8 +72,8 @@ def _rules() -> dict[Any, _Rule]:
     found: dict[Any, _Rule] = {}
     for name in ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns"):
         found[getattr(time, name)] = _Rule(f"time.{name}", _CLOCK, USE_THE_CONTEXT)
-    found[datetime.datetime.now] = _Rule("datetime.now", _CLOCK, USE_THE_CONTEXT)
-    found[datetime.datetime.utcnow] = _Rule("datetime.utcnow", _CLOCK, USE_THE_CONTEXT)
+    for name in ("now", "utcnow"):
+        found[getattr(datetime.datetime, name)] = _Rule(f"datetime.{name}", _CLOCK, USE_THE_CONTEXT)
     found[datetime.date.today] = _Rule("date.today", _CLOCK, USE_THE_CONTEXT)
     found[time.sleep] = _Rule("time.sleep", _BLOCKS, USE_ASYNCIO_SLEEP, blocks=True)
     for name in ("random", "getrandbits"):
@@ -87,6 +90,7 @@ def _code_rules() -> dict[int, _Rule]:
     for module, names in ((uuid, ("uuid1", "uuid4")), (secrets, ("token_hex", "token_bytes", "token_urlsafe"))):
         for name in names:
             found[id(getattr(module, name).__code__)] = _Rule(f"{module.__name__}.{name}", _CHANCE, USE_A_SEED)
+    found[id(threading.Thread.start.__code__)] = _Rule("Thread.start", _THREAD, "await asyncio.to_thread(...)")
     return found
 
 
@@ -118,7 +122,15 @@ class Watch:
                 sys.setprofile(None)
             taken = _clock() - started
             if taken > self._block_seconds and not in_thread:
-                self._note(Escape(what, f"some place in it, for more than {self._block_seconds:g} s", _BLOCKS, USE_ASYNCIO_SLEEP, blocks=True))
+                self._note(
+                    Escape(
+                        what,
+                        f"some place in it, for more than {self._block_seconds:g} s",
+                        _BLOCKS,
+                        USE_ASYNCIO_SLEEP,
+                        blocks=True,
+                    )
+                )
 
     def _profile(self, frame: FrameType, event: str, arg: Any) -> None:
         if event == "c_call":
@@ -133,7 +145,9 @@ class Watch:
             caller = frame.f_back
             if rule is None or caller is None or not _is_user_code(caller.f_code.co_filename):
                 return
-            if frame.f_locals.get("self", _SHARED_RANDOM) is _SHARED_RANDOM:
+            # A generator of the user's own has a seed of its own.
+            owner = frame.f_locals.get("self")
+            if not isinstance(owner, random.Random) or owner is _SHARED_RANDOM:
                 self._escaped(rule, caller)
 
     def _escaped(self, rule: _Rule, frame: FrameType) -> None:
@@ -151,7 +165,7 @@ class Watch:
 
 def calling_place() -> str:
     """The innermost line of user code that is being executed."""
-    frame: FrameType | None = sys._getframe(1)
+    frame = inspect.currentframe()
     while frame is not None:
         if _is_user_code(frame.f_code.co_filename):
             return _place(frame)

@@ -68,9 +68,7 @@ KINDS: Mapping[str, Mapping[Site, frozenset[str]]] = {
     "alarm": {"wait": frozenset(FAULTS["wait"])},
     "handler_error": {"handler": frozenset({"fail", "fail the end of"})},
     "handler_timeout": {"handler": frozenset({"delay"})},
-    "clock": {
-        site: frozenset({"put the clock forward at", "put the clock back at"}) for site in ("commit", "claim")
-    },
+    "clock": {site: frozenset({"put the clock forward at", "put the clock back at"}) for site in ("commit", "claim")},
     "order": {"turn": frozenset({"reorder"})},
 }
 """Faults by kind, as `Swarm` and `check` name them."""

@@ -14,6 +14,7 @@ from msgspec import structs
 
 from durable_primitives.kernel.primitive import Definition
 from durable_primitives.primitives.continuous.invoking import Handler
+from durable_primitives.services.invocation import is_async
 from durable_primitives.testing.simulation.choices import Deviation
 from durable_primitives.testing.simulation.errors import InjectedError, ProcessKilled
 from durable_primitives.testing.simulation.loop import TENANT
@@ -44,7 +45,8 @@ def observed(definition: D) -> D:
 def _wrapped(handler: Any, role: str) -> Any:
     if isinstance(handler, Handler):
         return structs.replace(handler, call=_observe(handler.call, role, in_thread=handler.in_thread))
-    return _observe(handler, role, in_thread=hasattr(handler, "__wrapped__"))
+    plain = getattr(handler, "__wrapped__", None)
+    return _observe(handler, role, in_thread=plain is not None and not is_async(plain))
 
 
 def _observe(call: Callable[..., Awaitable[Any]], role: str, *, in_thread: bool) -> Callable[..., Awaitable[Any]]:
@@ -76,7 +78,7 @@ class _Execution:
         try:
             answer = await _Watched(call(*self._arguments), process, instance, in_thread)
         except ProcessKilled:
-            await process.die()
+            return await process.die()
         except BaseException as error:
             process.note("raised", instance, f"{what}: {type(error).__name__}")
             raise
@@ -95,6 +97,8 @@ class _Execution:
                 await self._process.die()
             case "pause before":
                 await self._process.halt(deviation)
+            case _:
+                pass
 
     async def _after(self, deviation: Deviation) -> None:
         match deviation.fault:
@@ -104,6 +108,8 @@ class _Execution:
                 await self._process.die()
             case "pause after":
                 await self._process.halt(deviation)
+            case _:
+                pass
 
     def _injected(self, deviation: Deviation) -> BaseException:
         self._process.note("raised", self._instance, f"{self._what}: as it was told")
@@ -154,5 +160,3 @@ async def _await(work: Awaitable[Any]) -> Any:
 def injected_error() -> Exception:
     """What a handler raises if nobody said what."""
     return InjectedError("the handler failed, as it was told")
-
-

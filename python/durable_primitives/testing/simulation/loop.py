@@ -333,12 +333,11 @@ class SimulationLoop(asyncio.AbstractEventLoop):
         """Close the coroutines of a tenant, so that the garbage collector does not, at a time of its own choosing."""
         for task in tenant.pending():
             task._log_destroy_pending = False  # type: ignore[attr-defined]
-            coroutine = task.get_coro()
+            coroutine: Any = task.get_coro()
             for _ in range(10):  # one that awaits in a `finally` needs several
                 try:
-                    if coroutine is not None:
-                        coroutine.close()
-                except BaseException:  # noqa: S112 - it is over, whatever it says
+                    coroutine.close()
+                except BaseException:
                     continue
                 break
         tenant.tasks = []

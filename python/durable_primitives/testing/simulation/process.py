@@ -56,9 +56,7 @@ class SimulatedApp(DurablePrimitives):
     process: SimulatedProcess
 
     def _engine(self, backend: Backend, environment: Environment) -> DurablePrimitivesEngine:
-        engine = ObservedEngine(
-            self._registry, backend, self._runtime, self._tracker, self._namespace, environment
-        )
+        engine = ObservedEngine(self._registry, backend, self._runtime, self._tracker, self._namespace, environment)
         engine.process = self.process
         return engine
 

@@ -98,5 +98,3 @@ class SimulatedStore:
         while page := finish(self.backend.items(instance, segment, found[-1].seq if found else 0, 1000)):
             found += page
         return found
-
-

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from contextvars import copy_context
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from msgspec import Struct, structs
@@ -14,9 +14,11 @@ from durable_primitives.backends.memory import MemoryBackend
 from durable_primitives.durations import Duration, instant_ms, parse, parse_ms, to_datetime
 from durable_primitives.engine.worker import WorkerOptions
 from durable_primitives.events import PrimitiveEvent
+from durable_primitives.kernel.ids import instance_id
 from durable_primitives.kernel.primitive import Call, Definition, Registry
 from durable_primitives.kernel.transition import Claim, NewItem, Outcome, Transition
 from durable_primitives.primitives import BUILTIN
+from durable_primitives.primitives.queue.orchestrator import EnqueueRequest
 from durable_primitives.spi import Backend
 from durable_primitives.testing.simulation.choices import Choices, Deviation, Point, Swarm
 from durable_primitives.testing.simulation.errors import ProcessCrashedError, SimulationError
@@ -41,6 +43,9 @@ NAMESPACE = "default"
 
 MAX_WAIT_MS = 366 * 86_400_000
 """Virtual time in which anything that is waited for should have happened."""
+
+
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 def _parsed(options: WorkerOptions) -> WorkerOptions:
@@ -93,6 +98,7 @@ class Simulation:
         backend: A store to go on with; an empty one by default.  It must be `immediate`.
         start: What the clock shows in the beginning.
         restarts: Whether a crashed worker is replaced after a second.
+        clocks: How far the wall clocks of processes are ahead, by name.
 
     Example:
         >>> from durable_primitives import Queue
@@ -118,12 +124,12 @@ class Simulation:
         backend: Backend | None = None,
         start: datetime = START,
         restarts: bool = True,
-        clocks: Mapping[str, Duration] | None = None,
+        clocks: Mapping[str, timedelta] | None = None,
     ) -> None:
         self.seed = seed
         self.options = _DEFAULTS if options is None else options
         self.start_ms = instant_ms(start, what="start")
-        self.loop = SimulationLoop()
+        self.loop = SimulationLoop()  # type: ignore[abstract]  # what is missing is refused by name
         self.context = copy_context()
         self.trace = Trace()
         self.watch = Watch()
@@ -131,8 +137,8 @@ class Simulation:
         if self.choices.reorders:
             self.loop.pick = self._pick
         self.accepted: list[Accepted] = []
-        self.skews = {name: parse_ms(ahead, what="clocks") for name, ahead in (clocks or {}).items()}
-        """How far the clock of each process is ahead."""
+        self.skews = {name: round(ahead / _MILLISECOND) for name, ahead in (clocks or {}).items()}
+        """By how many milliseconds the clock of a process is ahead."""
         self.errors: dict[Point, BaseException] = {}
         """What a handler that is told to fail raises, where it is not an `InjectedError`."""
         self._log = EventLog()
@@ -231,17 +237,21 @@ class Simulation:
             process.resume()
             process.stop()
         stopping = self.workers
-        self.loop.run(lambda: not any(process.alive and not process.is_over for process in stopping))
+        self.loop.run(lambda: all(process.is_over or not process.alive for process in stopping))
+        for process in stopping:
+            if process.failure is not None:
+                raise process.failure
 
     # What it is told.
 
     def answered(self, call: Call, answer: Any) -> None:
         """A call was answered: note the events that it brought."""
-        items: Sequence[NewItem] = getattr(call.request, "items", call.request)
+        items: Any = call.request.items if isinstance(call.request, EnqueueRequest) else call.request
         if not isinstance(items, tuple) or not isinstance(answer, list | tuple):
             return
-        instance = f"{call.kind}:{call.name}:{call.id}"
-        for item, receipt in zip(items, answer, strict=False):
+        instance = instance_id(call.kind, call.name, call.id)
+        receipts: Sequence[Any] = answer
+        for item, receipt in zip(items, receipts, strict=False):
             if isinstance(item, NewItem) and not receipt.duplicate:
                 self.accepted.append(Accepted(instance, self.clock_ms, item))
 
@@ -296,9 +306,7 @@ class Simulation:
         """Whether no handler runs and nothing is due."""
         workers = self.workers
         due = self.store.next_due
-        return not workers or (
-            (due is None or due > self.clock_ms) and not any(process.owns for process in workers)
-        )
+        return not workers or ((due is None or due > self.clock_ms) and not any(process.owns for process in workers))
 
     # Driving it.
 
@@ -379,7 +387,7 @@ async def _result(task: Any) -> Any:
 
 def describe(transition: Transition, outcome: Outcome) -> str:
     """What a transition did, in a few words."""
-    parts = [outcome.verdict]
+    parts: list[str] = [outcome.verdict]
     for name in ("remove", "reschedule", "bury", "append", "cancel", "redrive", "discard", "remember"):
         count = len(getattr(transition, name))
         if count:
@@ -395,5 +403,3 @@ def describe(transition: Transition, outcome: Outcome) -> str:
     if transition.guard is not None and transition.guard.token is not None:
         parts.append(f"token {transition.guard.token}")
     return ", ".join(parts)
-
-
