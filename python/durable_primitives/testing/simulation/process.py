@@ -11,6 +11,7 @@ from durable_primitives.app import DurablePrimitives, Running
 from durable_primitives.client import PrimitivesClient
 from durable_primitives.engine.engine import DurablePrimitivesEngine
 from durable_primitives.errors import DurablePrimitivesError
+from durable_primitives.kernel.ids import instance_id
 from durable_primitives.kernel.primitive import Call
 from durable_primitives.services.environment import Environment
 from durable_primitives.spi import Backend
@@ -38,7 +39,7 @@ class ObservedEngine(DurablePrimitivesEngine):
 
     async def call(self, call: Call) -> Any:
         process = self.process
-        instance = f"{call.kind}:{call.name}:{call.id}"
+        instance = instance_id(call.kind, call.name, call.id)
         process.note("call", instance, call.operation)
         try:
             answer = await super().call(call)
@@ -46,7 +47,8 @@ class ObservedEngine(DurablePrimitivesEngine):
             process.note("answer", instance, f"{call.operation}: {error.code}")
             raise
         process.note("answer", instance, call.operation)
-        process.world.answered(call, answer)
+        if call.operation == "fold":
+            process.world.folded(instance, call.request, answer)
         return answer
 
 

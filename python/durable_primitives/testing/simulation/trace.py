@@ -44,7 +44,7 @@ class TraceEntry(Struct, frozen=True, gc=False):
     def __str__(self) -> str:
         ms, us = divmod(self.at_us, 1000)
         time = f"t={format_ms(ms)}" + (f"+{us}us" if us else "")
-        return f"{time:<14} {self.actor:<9} {self.what:<8} {self.subject} {self.detail}".rstrip()
+        return f"{time:<14} {self.actor:<9} {self.what:<9}{self.subject} {self.detail}".rstrip()
 
 
 class Trace(Sequence[TraceEntry]):

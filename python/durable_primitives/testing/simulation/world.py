@@ -14,11 +14,9 @@ from durable_primitives.backends.memory import MemoryBackend
 from durable_primitives.durations import Duration, instant_ms, parse, parse_ms, to_datetime
 from durable_primitives.engine.worker import WorkerOptions
 from durable_primitives.events import PrimitiveEvent
-from durable_primitives.kernel.ids import instance_id
-from durable_primitives.kernel.primitive import Call, Definition, Registry
+from durable_primitives.kernel.primitive import Definition, Registry
 from durable_primitives.kernel.transition import Claim, NewItem, Outcome, Transition
 from durable_primitives.primitives import BUILTIN
-from durable_primitives.primitives.queue.orchestrator import EnqueueRequest
 from durable_primitives.spi import Backend
 from durable_primitives.testing.simulation.choices import Choices, Deviation, Point, Swarm
 from durable_primitives.testing.simulation.errors import ProcessCrashedError, SimulationError
@@ -244,15 +242,12 @@ class Simulation:
 
     # What it is told.
 
-    def answered(self, call: Call, answer: Any) -> None:
-        """A call was answered: note the events that it brought."""
-        items: Any = call.request.items if isinstance(call.request, EnqueueRequest) else call.request
-        if not isinstance(items, tuple) or not isinstance(answer, list | tuple):
-            return
-        instance = instance_id(call.kind, call.name, call.id)
-        receipts: Sequence[Any] = answer
+    def folded(self, instance: str, items: Sequence[NewItem], receipts: Sequence[Any]) -> None:
+        """A buffer answered for events that it folds into its state: the store does not see them one by one."""
+        known = {one.item.id for one in self.accepted if one.instance == instance}
         for item, receipt in zip(items, receipts, strict=False):
-            if isinstance(item, NewItem) and not receipt.duplicate:
+            # A duplicate that nobody knows: the reply to its first call was lost.
+            if not receipt.duplicate or item.id not in known:
                 self.accepted.append(Accepted(instance, self.clock_ms, item))
 
     def error_for(self, deviation: Deviation) -> BaseException:
@@ -261,6 +256,11 @@ class Simulation:
 
     def _committed(self, actor: str, transition: Transition, outcome: Outcome) -> None:
         self.trace.add(self.loop.now_us, actor, "commit", transition.instance, describe(transition, outcome))
+        is_seal = transition.batching is None and transition.instance.startswith("buffer:")
+        if transition.append and not is_seal:
+            for item, one in zip(transition.append, outcome.accepted, strict=False):
+                if not one.duplicate:
+                    self.accepted.append(Accepted(transition.instance, self.clock_ms, item))
         guard = transition.guard
         if guard is not None and guard.token is not None and outcome.verdict == "applied":
             self._overtaken(actor, transition.instance, guard.token)
@@ -305,8 +305,10 @@ class Simulation:
     def is_idle(self) -> bool:
         """Whether no handler runs and nothing is due."""
         workers = self.workers
+        if not workers and not self._restarts:
+            return True
         due = self.store.next_due
-        return not workers or ((due is None or due > self.clock_ms) and not any(process.owns for process in workers))
+        return (due is None or due > self.clock_ms) and not any(process.owns for process in workers)
 
     # Driving it.
 
