@@ -48,6 +48,11 @@ class QueueWorld:
 
         self.simulation.run(send())
 
+    def begin(self) -> None:
+        """Send one event, up to the moment at which its handler waits."""
+        self.enqueue("a")
+        self.simulation.run_until(lambda: bool(self.begun))
+
     def worked_off(self) -> QueueWorld:
         """Send one event, and let two hours pass."""
         self.enqueue("a")

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from msgspec import Struct, structs
 
 from durable_primitives.backends.memory import MemoryBackend
-from durable_primitives.durations import Duration, instant_ms, parse, parse_ms, to_datetime
+from durable_primitives.durations import Duration, format_ms, instant_ms, parse, parse_ms, to_datetime
 from durable_primitives.engine.worker import WorkerOptions
 from durable_primitives.events import PrimitiveEvent
 from durable_primitives.kernel.primitive import Definition, Registry
@@ -39,7 +39,7 @@ RESTART_MS = 1000
 
 NAMESPACE = "default"
 
-MAX_WAIT_MS = 366 * 86_400_000
+MAX_WAIT_MS = 30 * 86_400_000
 """Virtual time in which anything that is waited for should have happened."""
 
 
@@ -165,7 +165,7 @@ class Simulation:
 
     def wait_until_open(self) -> None:
         """Run until the processes that were started are there; raises what one of them could not start for."""
-        self.loop.run(lambda: all(process.is_open for process in self.processes.values()))
+        self.run_until(lambda: all(process.is_open for process in self.processes.values()), what="a process")
         for process in self.processes.values():
             if process.failure is not None:
                 raise process.failure
@@ -235,7 +235,7 @@ class Simulation:
             process.resume()
             process.stop()
         stopping = self.workers
-        self.loop.run(lambda: all(process.is_over or not process.alive for process in stopping))
+        self.run_until(lambda: all(process.is_over or not process.alive for process in stopping), what="a shutdown")
         for process in stopping:
             if process.failure is not None:
                 raise process.failure
@@ -321,16 +321,23 @@ class Simulation:
         """
         process = self.client_process
         task = process.spawn(work)
-        limit = self.loop.now_us + MAX_WAIT_MS * 1000
-        self.loop.run(lambda: task.done() or not process.alive, lambda due: due <= limit)
-        if task.done():
-            return task.result()
-        if not process.alive:
+        self.run_until(lambda: task.done() or not process.alive, what=getattr(work, "__qualname__", "the coroutine"))
+        if not task.done():
             raise ProcessCrashedError(process.name)
-        raise SimulationError(
-            f"{getattr(work, '__qualname__', work)} waits for something that never happens",
-            help="what it waits for must come from inside the simulation",
-        )
+        return task.result()
+
+    def run_until(self, done: Callable[[], bool], *, what: str = "it") -> None:
+        """Run until `done` says so; it is asked between any two callbacks.
+
+        Raises:
+            SimulationError: It does not, in thirty days of virtual time.
+        """
+        limit = self.loop.now_us + MAX_WAIT_MS * 1000
+        if not self.loop.run(done, lambda due: due <= limit) and not done():
+            raise SimulationError(
+                f"{what} waits for something that has not happened in {format_ms(MAX_WAIT_MS)}",
+                help="what it waits for must come from inside the simulation",
+            )
 
     def run_call(self, work: Coroutine[Any, Any, T]) -> T:
         """Like `run`, but workers do nothing meanwhile, unless `work` has to wait for time to pass."""
@@ -358,9 +365,10 @@ class Simulation:
     def run_until_idle(self) -> None:
         """Run until no handler runs and nothing is due.  Time passes only if a handler waits for it."""
         limit = self.loop.now_us + MAX_WAIT_MS * 1000
-        if not self.loop.run(None, lambda due: not self.is_idle and due <= limit) and not self.is_idle:
+        self.loop.run(None, lambda due: not self.is_idle and due <= limit)
+        if not self.is_idle:
             raise SimulationError(
-                f"something still runs or is due: {', '.join(self._busy())}",
+                f"something still runs or is due after {format_ms(MAX_WAIT_MS)}: {', '.join(self._busy())}",
                 help="a handler waits for what nobody does",
             )
 
