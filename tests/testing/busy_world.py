@@ -40,9 +40,7 @@ class BusyWorld:
         self.buffer = Buffer.make(
             "b", event_schema=str, max_events=3, flush_after="10 seconds", execute=self._flush, retry=SOON
         )
-        self.job = Continuous.make(
-            "c", state_schema=int, schedule=every, execute=self._tick, max_runs=RUNS, retry=SOON
-        )
+        self.job = Continuous.make("c", state_schema=int, schedule=every, execute=self._tick, max_runs=RUNS, retry=SOON)
         definitions = (self.queue, self.buffer, self.job)
         self.simulation = Simulation(*definitions, seed=seed, workers=2, schedule=schedule, swarm=swarm)
 

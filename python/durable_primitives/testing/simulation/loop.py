@@ -14,7 +14,7 @@ import heapq
 import sys
 from asyncio import events, tasks
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable
 from contextlib import contextmanager
 from contextvars import Context, ContextVar, copy_context
 from typing import Any, NoReturn, TypeVar
@@ -238,7 +238,9 @@ class SimulationLoop(asyncio.AbstractEventLoop):
                 tasks._enter_task(outer, task)
 
     def _finalize(self, generator: AsyncGenerator[Any, Any]) -> None:
-        self.call_soon(lambda: self.create_task(_aclose(generator)))
+        """Close a generator that nobody iterates over any more; those of a tenant that is gone end without a word."""
+        if not self._closed:
+            self.call_soon(lambda: self.create_task(_aclose(generator)))
 
     # What asyncio asks of a loop.
 
@@ -323,25 +325,43 @@ class SimulationLoop(asyncio.AbstractEventLoop):
         """Generators end with those who iterate over them."""
 
     def close(self) -> None:
-        """Abandon what has not ended.  Their ``finally`` blocks run now, in order, and reach nobody."""
-        self.abandon(self._root)
+        """Nothing runs any more."""
+        self.abandon([self._root])
         self._ready.clear()
         self._timers.clear()
         self._closed = True
 
-    def abandon(self, tenant: Tenant) -> None:
-        """Close the coroutines of a tenant, so that the garbage collector does not, at a time of its own choosing."""
-        for task in tenant.pending():
-            task._log_destroy_pending = False  # type: ignore[attr-defined]
-            coroutine: Any = task.get_coro()
-            for _ in range(10):  # one that awaits in a `finally` needs several
-                try:
-                    coroutine.close()
-                except BaseException:
-                    continue
-                break
-        tenant.tasks = []
-        tenant.parked = []
+    def abandon(self, tenants: Iterable[Tenant]) -> None:
+        """End the coroutines of some tenants here and now.
+
+        Their ``finally`` blocks run in order of creation and reach nobody; left to the garbage collector, they would
+        run at a time of its own choosing.
+        """
+        hook, sys.unraisablehook = sys.unraisablehook, _ignore
+        try:
+            with self._entered():
+                for tenant in tenants:
+                    for task in tenant.pending():
+                        _close(task)
+                    tenant.tasks = []
+                    tenant.parked = []
+        finally:
+            sys.unraisablehook = hook
+
+
+def _close(task: asyncio.Task[Any]) -> None:
+    task._log_destroy_pending = False  # type: ignore[attr-defined]
+    coroutine: Any = task.get_coro()
+    for _ in range(10):  # one that awaits in a `finally` needs several
+        try:
+            coroutine.close()
+        except BaseException:
+            continue
+        break
+
+
+def _ignore(_: object) -> None:
+    """It is over, whatever it says."""
 
 
 async def _aclose(generator: AsyncGenerator[Any, Any]) -> None:

@@ -87,19 +87,20 @@ class SimulatedProcess(Tenant):
         )
         self.backend = SimulatedBackend(world.store, self)
         self._opened: Running | None = None
-        self._stop = self.loop.create_future()
         self._halted_for: tuple[dict[str, int], int] | None = None
         """Its leases when it was paused, and how many commits of their next owner it sleeps through."""
         app = world.make_app(self.runtime)
         app.process = self
-        self._main = self.loop.create_task(self._run(app), name=name, context=self.context)
+        # Entered and left by hand: no frame that a crash abandons may hold the application's shutdown.
+        self._application = app.open(self.backend, worker=worker, options=world.options)
+        self._work = self.spawn(self._start())
         self.note("start")
 
-    async def _run(self, app: SimulatedApp) -> None:
-        options = self.world.options
-        async with app.open(self.backend, worker=self.worker, options=options) as running:
-            self._opened = running
-            await self._stop
+    async def _start(self) -> None:
+        self._opened = await self._application.__aenter__()
+
+    async def _shut_down(self) -> None:
+        await self._application.__aexit__(None, None, None)
         self.alive = False
         self.note("stop")
 
@@ -109,17 +110,12 @@ class SimulatedProcess(Tenant):
     @property
     def is_open(self) -> bool:
         """Whether it has started."""
-        return self._opened is not None or self.is_over
-
-    @property
-    def is_over(self) -> bool:
-        """Whether it has ended by itself."""
-        return self._main.done()
+        return self._opened is not None or self.failure is not None
 
     @property
     def failure(self) -> BaseException | None:
         """Why it could not start or stop."""
-        return self._main.exception() if self._main.done() and not self._main.cancelled() else None
+        return self._work.exception() if self._work.done() and not self._work.cancelled() else None
 
     @property
     def running(self) -> Running:
@@ -218,5 +214,4 @@ class SimulatedProcess(Tenant):
 
     def stop(self) -> None:
         """Begin to shut it down in good order."""
-        if not self._stop.done():
-            self._stop.set_result(None)
+        self._work = self.spawn(self._shut_down())

@@ -177,7 +177,7 @@ class Simulation:
         self.over = True
         for process in self._lives:
             process.runs = process.alive = False
-            self.loop.abandon(process)
+        self.loop.abandon(self._lives)
         self.loop.close()
 
     def __enter__(self) -> Simulation:
@@ -235,7 +235,7 @@ class Simulation:
             process.resume()
             process.stop()
         stopping = self.workers
-        self.run_until(lambda: all(process.is_over or not process.alive for process in stopping), what="a shutdown")
+        self.run_until(lambda: not any(process.alive and not process.failure for process in stopping), what="shutdown")
         for process in stopping:
             if process.failure is not None:
                 raise process.failure
