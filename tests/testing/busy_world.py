@@ -20,7 +20,8 @@ from durable_primitives import (
     RetryPolicy,
     StorageError,
 )
-from durable_primitives.testing import Deviation, Simulation, Swarm
+from durable_primitives.testing import Deviation
+from durable_primitives.testing.simulation import Simulation, Swarm
 
 T = TypeVar("T")
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from durable_primitives import DefinitionError
-from durable_primitives.testing import Deviation, Point, Swarm, every_deviation
-from durable_primitives.testing.simulation import FAULTS, KINDS, Choices
+from durable_primitives.testing import Deviation
+from durable_primitives.testing.simulation import FAULTS, KINDS, Choices, Point, Swarm, every_deviation
 
 actors = st.sampled_from(["client", "worker 1", "worker 12", "loop"])
 subjects = st.sampled_from(["", "queue:mails:0", "buffer:b:a b", "continuous:c:user 3 of 4"])

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from durable_primitives.testing import Swarm
-from durable_primitives.testing.simulation import FAULTS
+from durable_primitives.testing.simulation import FAULTS, Swarm
 from tests.testing.busy_world import BusyWorld, digest
 from tests.testing.worlds import INSTANCE, QueueWorld
 

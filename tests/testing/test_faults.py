@@ -8,8 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from durable_primitives import StorageError
-from durable_primitives.testing import Simulation
-from durable_primitives.testing.simulation import FAULTS
+from durable_primitives.testing.simulation import FAULTS, Simulation
 from tests.testing.worlds import INSTANCE, QueueWorld
 
 EVERY_FAULT = [(site, fault) for site, faults in FAULTS.items() for fault in faults]

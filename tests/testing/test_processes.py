@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from durable_primitives import Queue, QueueExecuteContext
-from durable_primitives.testing import ProcessCrashedError, Simulation, SimulationError
-from durable_primitives.testing.simulation import world as module
+from durable_primitives.testing import ProcessCrashedError, SimulationError
+from durable_primitives.testing.simulation import Simulation
+from durable_primitives.testing.simulation import simulation as module
 from tests.testing.worlds import INSTANCE, QueueWorld
 
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from durable_primitives import Backoff, Queue, QueueClient, QueueExecuteContext, RetryPolicy
-from durable_primitives.testing import Simulation, TraceEntry
+from durable_primitives.testing import TraceEntry
+from durable_primitives.testing.simulation import Simulation
 
 INSTANCE = "queue:q:0"
 SECOND_US = 1_000_000

@@ -9,35 +9,25 @@ from durable_primitives.testing.primitives import (
 )
 from durable_primitives.testing.simulation import (
     Deviation,
-    Escape,
     EscapedSimulationError,
     InjectedError,
-    Point,
     ProcessCrashedError,
-    Simulation,
     SimulationError,
-    Swarm,
     Trace,
     TraceEntry,
-    every_deviation,
 )
 
 __all__ = [
     "ANY",
     "Deviation",
-    "Escape",
     "EscapedSimulationError",
     "InjectedError",
     "PendingAlarm",
-    "Point",
     "ProcessCrashedError",
-    "Simulation",
     "SimulationError",
     "SimulationWarning",
-    "Swarm",
     "TestPrimitives",
     "Trace",
     "TraceEntry",
     "create_test_primitives",
-    "every_deviation",
 ]

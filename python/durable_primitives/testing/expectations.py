@@ -13,7 +13,7 @@ from durable_primitives.primitives.buffer import BufferDefinition
 from durable_primitives.primitives.continuous import ContinuousDefinition
 from durable_primitives.primitives.queue import QueueDefinition
 from durable_primitives.testing.simulation import Simulation
-from durable_primitives.testing.simulation.world import Accepted
+from durable_primitives.testing.simulation.accepted import Accepted
 
 E = TypeVar("E")
 
@@ -244,7 +244,11 @@ class _Sent:
         return f"{self._name!r}" if self._id is None else f"{self._name!r} {self._id!r}"
 
     def expect(self, wanted: _Wanted, count: int | None) -> list[Any]:
-        mine = [(sent, self._codec.decode(sent.item.payload)) for sent in self._world.accepted if self._is_mine(sent)]
+        mine = [
+            (sent, self._codec.decode(sent.item.payload))
+            for sent in self._world.accepted.entries
+            if self._is_mine(sent)
+        ]
         found = [event for sent, event in mine if wanted.fits(sent, event)]
         if count is None and not found and not mine:
             raise AssertionError(f"nothing was {self._how} {self._whom}; {self._elsewhere()}")
@@ -266,7 +270,7 @@ class _Sent:
 
     def _elsewhere(self) -> str:
         counts: dict[str, int] = {}
-        for sent in self._world.accepted:
+        for sent in self._world.accepted.entries:
             kind, name, id = split_instance(sent.instance)
             if kind == self._kind:
                 whom = f"{name!r}" if self._id is None else f"{name!r} {id!r}"

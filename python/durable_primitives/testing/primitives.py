@@ -11,47 +11,30 @@ from typing import Any, Literal, Never, TypeVar
 from msgspec import Struct
 
 from durable_primitives.client import PrimitivesClient
-from durable_primitives.durations import Duration, instant_ms, to_datetime
+from durable_primitives.durations import Duration, to_datetime
 from durable_primitives.engine.worker import WorkerOptions
-from durable_primitives.errors import DefinitionError
 from durable_primitives.events import PrimitiveEvent
 from durable_primitives.kernel.primitive import Definition
-from durable_primitives.services.options import choice, refuse_unknown, whole_number
+from durable_primitives.services.options import choice, refuse_unknown
 from durable_primitives.testing.expectations import Expectations
+from durable_primitives.testing.failing import FailingSite, When, arm
 from durable_primitives.testing.simulation import (
     Deviation,
     EscapedSimulationError,
-    Point,
     Simulation,
     SimulationError,
     Trace,
 )
 from durable_primitives.testing.simulation.errors import ProcessKilled
-from durable_primitives.testing.simulation.loop import TENANT
 from durable_primitives.testing.simulation.process import SimulatedProcess
+from durable_primitives.testing.simulation.tenants import TENANT
 from durable_primitives.testing.simulation.world import START
 
 T = TypeVar("T")
 
 RealWorld = Literal["refuse", "warn", "allow"]
-FailingSite = Literal["commit", "claim", "read", "renewal", "handler"]
-When = Literal["before", "during", "after"]
 
 WORKER = "worker 1"
-
-_FAULTS: dict[tuple[str, str], str] = {
-    ("commit", "before"): "refuse",
-    ("commit", "during"): "lose",
-    ("commit", "after"): "lose the reply of",
-    ("claim", "before"): "refuse",
-    ("claim", "during"): "lose",
-    ("claim", "after"): "lose the reply of",
-    ("read", "before"): "refuse",
-    ("renewal", "before"): "refuse",
-    ("renewal", "after"): "lose the reply of",
-    ("handler", "before"): "fail",
-    ("handler", "after"): "fail the end of",
-}
 
 
 class SimulationWarning(UserWarning):
@@ -65,28 +48,6 @@ class PendingAlarm(Struct, frozen=True):
     instance_id: str
     due: str
     """Which of its due times: ``"run"``, ``"retry"``, ``"flush"``, ``"items"`` …; ``"lease"`` while a worker has it."""
-
-
-class _ArmedFault:
-    """The next few points that fit fail."""
-
-    def __init__(
-        self, world: Simulation, site: str, fault: str, times: int, of: str, error: BaseException | None
-    ) -> None:
-        self._world = world
-        self._site = site
-        self._fault = fault
-        self._left = times
-        self._of = of
-        self._error = error
-
-    def fits(self, point: Point) -> str | None:
-        if not self._left or point.site != self._site or not f"{point.subject}:".startswith(self._of):
-            return None
-        self._left -= 1
-        if self._error is not None:
-            self._world.errors[point] = self._error
-        return self._fault
 
 
 class TestPrimitives(Expectations):
@@ -142,11 +103,8 @@ class TestPrimitives(Expectations):
 
     async def advance_to(self, when: datetime) -> None:
         """`advance` to a moment, which must not be past."""
-        ms = instant_ms(when, what="when")
-        if ms < self.simulation.clock_ms:
-            raise DefinitionError(f"it is {self.now}, and time does not go back to {when}")
         self._check()
-        self.simulation.advance_to_us((ms - self.simulation.start_ms) * 1000)
+        self.simulation.advance_to(when)
         self._report()
 
     async def run_until_idle(self) -> None:
@@ -251,15 +209,7 @@ class TestPrimitives(Expectations):
         Raises:
             DefinitionError: There is no such failure.
         """
-        fault = _FAULTS.get((site, when))
-        if fault is None:
-            known = ", ".join(f"({site!r}, when={when!r})" for site, when in _FAULTS)
-            raise DefinitionError(f"fail({site!r}, when={when!r}) is no failure", help=f"there are {known}")
-        if error is not None and site != "handler":
-            raise DefinitionError("error= says what a handler raises", help="a store raises StorageError")
-        whom = "" if of is None else f"{of}:" if isinstance(of, str) else f"{of.kind}:{of.name}:"
-        armed = _ArmedFault(self.simulation, site, fault, whole_number(times, "times"), whom, error)
-        self.simulation.choices.armed.append(armed)
+        arm(self.simulation, site, times=times, when=when, of=of, error=error)
 
     # Its own affairs.
 

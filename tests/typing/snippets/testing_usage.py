@@ -19,13 +19,12 @@ from durable_primitives import (
 from durable_primitives.testing import (
     Deviation,
     PendingAlarm,
-    Simulation,
-    Swarm,
     TestPrimitives,
     Trace,
     TraceEntry,
     create_test_primitives,
 )
+from durable_primitives.testing.simulation import Simulation, Swarm
 
 
 async def tick(ctx: ContinuousContext[int]) -> None: ...

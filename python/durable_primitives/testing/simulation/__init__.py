@@ -11,8 +11,8 @@ from durable_primitives.testing.simulation.escapes import Escape
 from durable_primitives.testing.simulation.faults import FAULTS, KINDS
 from durable_primitives.testing.simulation.loop import SimulationLoop
 from durable_primitives.testing.simulation.process import SimulatedProcess
+from durable_primitives.testing.simulation.simulation import Simulation
 from durable_primitives.testing.simulation.trace import Trace, TraceEntry
-from durable_primitives.testing.simulation.world import Simulation
 
 __all__ = [
     "FAULTS",

@@ -16,9 +16,9 @@ from durable_primitives.kernel.primitive import Definition
 from durable_primitives.primitives.continuous.invoking import Handler
 from durable_primitives.services.invocation import is_async
 from durable_primitives.testing.simulation.choices import Deviation
-from durable_primitives.testing.simulation.errors import InjectedError, ProcessKilled
-from durable_primitives.testing.simulation.loop import TENANT
+from durable_primitives.testing.simulation.errors import ProcessKilled
 from durable_primitives.testing.simulation.process import SimulatedProcess
+from durable_primitives.testing.simulation.tenants import TENANT
 
 D = TypeVar("D", bound=Definition)
 
@@ -155,8 +155,3 @@ class _Watched:
 
 async def _await(work: Awaitable[Any]) -> Any:
     return await work
-
-
-def injected_error() -> Exception:
-    """What a handler raises if nobody said what."""
-    return InjectedError("the handler failed, as it was told")

@@ -16,11 +16,12 @@ from asyncio import events, tasks
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable
 from contextlib import contextmanager
-from contextvars import Context, ContextVar, copy_context
-from typing import Any, NoReturn, TypeVar
+from contextvars import Context
+from typing import Any, TypeVar
 
-from durable_primitives.testing.simulation.errors import EscapedSimulationError, ProcessKilled, SimulationError
-from durable_primitives.testing.simulation.escapes import calling_place
+from durable_primitives.testing.simulation.errors import ProcessKilled, SimulationError
+from durable_primitives.testing.simulation.outside import NothingOutside
+from durable_primitives.testing.simulation.tenants import TENANT, Scheduled, SimulationTask, Tenant
 
 T = TypeVar("T")
 
@@ -31,86 +32,7 @@ _MICROSECONDS = 1_000_000
 _FOREVER: Callable[[int], bool] = lambda _: True  # noqa: E731
 
 
-class Tenant:
-    """Those callbacks and tasks that live and die together: a simulated process, seen from the loop.
-
-    A tenant that does not run loses nothing: what becomes ready meanwhile is parked.
-    """
-
-    def __init__(self) -> None:
-        self.runs = True
-        self.parked: list[Scheduled] = []
-        self.tasks: list[SimulationTask[Any]] = []
-        """Every task that may not be done.  Held on to, because a task that is collected runs its ``finally``."""
-        self._prune_at = 64
-
-    def adopt(self, task: SimulationTask[Any]) -> None:
-        self.tasks.append(task)
-        if len(self.tasks) > self._prune_at:
-            self.tasks = self.pending()
-            self._prune_at = max(2 * len(self.tasks), 64)
-
-    def pending(self) -> list[SimulationTask[Any]]:
-        """Tasks that have not ended, oldest first."""
-        return [task for task in self.tasks if not task.done()]
-
-
-TENANT: ContextVar[Tenant | None] = ContextVar("durable_primitives_tenant", default=None)
-"""Whose code runs."""
-
-
-class Scheduled:
-    """A callback that is ready, or will be: what asyncio needs of a handle, and whose it is."""
-
-    __slots__ = ("_when", "args", "callback", "context", "gone", "tenant")
-
-    def __init__(
-        self, when: float, callback: Callable[..., object], args: tuple[Any, ...], context: Context | None
-    ) -> None:
-        if context is None:
-            context = copy_context()
-        self._when = when
-        self.callback = callback
-        self.args = args
-        self.context = context
-        self.tenant = context.get(TENANT)
-        self.gone = False
-
-    def cancel(self) -> None:
-        self.gone = True
-
-    def cancelled(self) -> bool:
-        return self.gone
-
-    def when(self) -> float:
-        return self._when
-
-    def get_context(self) -> Context:
-        return self.context
-
-    def __repr__(self) -> str:
-        return f"<{self.callback!r}>"
-
-
-class SimulationTask(asyncio.Task[T]):
-    """A task whose hash is a serial number: the order of a set of tasks is the same in every process."""
-
-    def __init__(
-        self,
-        coro: Coroutine[Any, Any, T],
-        loop: SimulationLoop,
-        name: str | None,
-        context: Context | None,
-        serial: int,
-    ) -> None:
-        self.serial = serial
-        super().__init__(coro, loop=loop, name=name, context=context)
-
-    def __hash__(self) -> int:
-        return self.serial
-
-
-class SimulationLoop(asyncio.AbstractEventLoop):
+class SimulationLoop(NothingOutside):
     """See the module."""
 
     def __init__(self) -> None:
@@ -376,26 +298,3 @@ def _succeed(future: asyncio.Future[T], result: T) -> None:
 def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
     if not future.done():
         future.set_exception(error)
-
-
-def _refuse(name: str) -> Callable[..., NoReturn]:
-    def refuse(self: SimulationLoop, *args: Any, **options: Any) -> NoReturn:
-        raise EscapedSimulationError(
-            f"loop.{name}",
-            calling_place(),
-            "there is neither network nor subprocess nor signal in a simulation",
-            help="give the handler a fake of what it talks to, for example through resources=",
-        )
-
-    return refuse
-
-
-_OUTSIDE = (
-    "add_reader add_signal_handler add_writer connect_accepted_socket connect_read_pipe connect_write_pipe "
-    "create_connection create_datagram_endpoint create_server create_unix_connection create_unix_server getaddrinfo "
-    "getnameinfo remove_reader remove_signal_handler remove_writer sendfile sock_accept sock_connect sock_recv "
-    "sock_recv_into sock_recvfrom sock_recvfrom_into sock_sendall sock_sendfile sock_sendto start_tls subprocess_exec "
-    "subprocess_shell"
-)
-for _name in _OUTSIDE.split():
-    setattr(SimulationLoop, _name, _refuse(_name))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from durable_primitives.client import PrimitivesClient
 
 if TYPE_CHECKING:
-    from durable_primitives.testing.simulation.world import Simulation
+    from durable_primitives.testing.simulation.simulation import Simulation
 
 T = TypeVar("T")
 

@@ -19,12 +19,12 @@ from durable_primitives.testing.simulation.backend import SimulatedBackend
 from durable_primitives.testing.simulation.choices import Deviation
 from durable_primitives.testing.simulation.errors import ProcessCrashedError, ProcessKilled
 from durable_primitives.testing.simulation.faults import Site
-from durable_primitives.testing.simulation.loop import TENANT, Tenant
 from durable_primitives.testing.simulation.runtime import SimulatedRuntime
+from durable_primitives.testing.simulation.tenants import TENANT, Tenant
 from durable_primitives.testing.simulation.trace import What
 
 if TYPE_CHECKING:
-    from durable_primitives.testing.simulation.world import Simulation
+    from durable_primitives.testing.simulation.world import World
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ class ObservedEngine(DurablePrimitivesEngine):
             raise
         process.note("answer", instance, call.operation)
         if call.operation == "fold":
-            process.world.folded(instance, call.request, answer)
+            process.world.accepted.folded(instance, call.request, answer)
         return answer
 
 
@@ -71,7 +71,7 @@ class SimulatedProcess(Tenant):
         alive: False from the crash, or the end of a shutdown, on.
     """
 
-    def __init__(self, world: Simulation, name: str, *, number: int, boot: int, worker: bool) -> None:
+    def __init__(self, world: World, name: str, *, number: int, boot: int, worker: bool) -> None:
         super().__init__()
         self.world = world
         self.loop = world.loop

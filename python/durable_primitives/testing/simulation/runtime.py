@@ -8,7 +8,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from durable_primitives.testing.simulation.errors import ProcessKilled
-from durable_primitives.testing.simulation.loop import Scheduled, SimulationLoop
+from durable_primitives.testing.simulation.loop import SimulationLoop
+from durable_primitives.testing.simulation.tenants import Scheduled
 
 
 class SimulatedRuntime:

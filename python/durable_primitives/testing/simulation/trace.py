@@ -9,6 +9,7 @@ from typing import Literal, overload
 from msgspec import Struct
 
 from durable_primitives.durations import format_ms
+from durable_primitives.kernel.transition import Outcome, Transition
 
 What = Literal[
     "start",
@@ -81,3 +82,23 @@ class Trace(Sequence[TraceEntry]):
     def digest(self) -> str:
         """A hash of the text, in hexadecimal."""
         return hashlib.blake2b(str(self).encode(), digest_size=16).hexdigest()
+
+
+def describe(transition: Transition, outcome: Outcome) -> str:
+    """What a transition did, in a few words."""
+    parts: list[str] = [outcome.verdict]
+    for name in ("remove", "reschedule", "bury", "append", "cancel", "redrive", "discard", "remember"):
+        count = len(getattr(transition, name))
+        if count:
+            parts.append(f"{name} {count}")
+    if transition.put is not None:
+        parts.append(f"put {transition.put.status}")
+    if transition.erase:
+        parts.append("erase")
+    if outcome.items:
+        parts.append(f"take {len(outcome.items)}")
+    if outcome.released:
+        parts.append("release")
+    if transition.guard is not None and transition.guard.token is not None:
+        parts.append(f"token {transition.guard.token}")
+    return ", ".join(parts)
