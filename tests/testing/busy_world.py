@@ -20,6 +20,7 @@ from durable_primitives import (
     RetryPolicy,
     StorageError,
 )
+from durable_primitives.kernel.transition import Claim, Outcome, Transition
 from durable_primitives.testing import Deviation
 from durable_primitives.testing.simulation import Simulation, Swarm
 
@@ -28,6 +29,27 @@ T = TypeVar("T")
 SOON = RetryPolicy(max_attempts=50, backoff=Backoff.constant("1 second"))
 EVENTS = ("0", "1", "2", "3")
 RUNS = 4
+
+
+class Owners:
+    """Watches the store: what only an owner may change is changed by nobody but the one with the newest claim."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self.violations: list[str] = []
+        self._newest: dict[str, str] = {}
+        simulation.store.on_claim.append(self._claimed)
+        simulation.store.on_commit.append(self._committed)
+
+    def _claimed(self, actor: str, claim: Claim) -> None:
+        self._newest[claim.record.instance] = actor
+
+    def _committed(self, actor: str, transition: Transition, outcome: Outcome) -> None:
+        if outcome.verdict != "applied":
+            return
+        t = transition
+        owns = t.remove or t.reschedule or t.bury or t.mark or t.give_back or t.take or t.release != "no" or t.progress
+        if owns and self._newest.get(t.instance) != actor:
+            self.violations.append(f"{actor} changed {t.instance}, which {self._newest.get(t.instance)} has claimed")
 
 
 class BusyWorld:
@@ -44,6 +66,7 @@ class BusyWorld:
         self.job = Continuous.make("c", state_schema=int, schedule=every, execute=self._tick, max_runs=RUNS, retry=SOON)
         definitions = (self.queue, self.buffer, self.job)
         self.simulation = Simulation(*definitions, seed=seed, workers=2, schedule=schedule, swarm=swarm)
+        self.owners = Owners(self.simulation)
 
     async def _deliver(self, ctx: QueueExecuteContext[str]) -> None:
         await asyncio.sleep(1)
@@ -88,7 +111,7 @@ class BusyWorld:
             "an event was processed more than once, or never": status.processed == len(EVENTS),
             "a run was lost or counted twice": state == RUNS,
         }
-        return [what for what, holds in checks.items() if not holds]
+        return [what for what, holds in checks.items() if not holds] + self.owners.violations
 
 
 async def until_told(call: Callable[[], Awaitable[T]]) -> T:
