@@ -69,7 +69,7 @@ class BusyWorld:
         self.owners = Owners(self.simulation)
 
     async def _deliver(self, ctx: QueueExecuteContext[str]) -> None:
-        await asyncio.sleep(1)
+        await asyncio.sleep(12)
         self.delivered[ctx.event] += 1
 
     async def _flush(self, ctx: BufferExecuteContext[list[str]]) -> None:

@@ -111,6 +111,14 @@ def crash_after_commit():
     assert "queue.completed" in [event.type for event in world.simulation.events]
 
 
+@does("commit", "shut down at")
+def shutdown_at_commit():
+    world = worked_off("shut down at")
+    assert world.seconds("stop", actor="worker 1") == [0]
+    assert world.seconds("start", actor="worker 1") == [0, 0]
+    assert world.seconds("claim") == [0], "it ended in good order, and had nothing left to give back"
+
+
 def paused_until_overtaken(fault: str) -> QueueWorld:
     with QueueWorld(f"{fault} {INSTANCE} by worker 1 for 1 commit", workers=2) as world:
         world.worked_off()
@@ -232,6 +240,15 @@ def crash_after_claim():
     with QueueWorld("crash after claim 2 by worker 1", takes=1) as world:
         world.worked_off()
         assert (world.seconds("claim"), world.begun, world.ended) == ([0, 30], ["a", "a"], ["a"])
+
+
+@does("claim", "shut down at")
+def shutdown_at_claim():
+    world = claimed("shut down at claim 2")
+    assert world.begun == ["a"]
+    assert world.seconds("stop", actor="worker 1") == [0]
+    assert [entry.actor for entry in world.entries("claim")] == ["worker 1", "worker 1"], "it gave the lease back"
+    assert world.seconds("claim") == [0, 0]
 
 
 @does("claim", "pause before")

@@ -58,6 +58,17 @@ def test_sleepers_wake_in_order_of_time_and_then_of_their_beginning(loop: Simula
     assert woken == ["a", "b", "c"]
 
 
+def test_the_shortest_wait_moves_time(loop: SimulationLoop):
+    async def main() -> None:
+        await asyncio.sleep(11.442)
+        end = asyncio.get_running_loop().time() + 60.0
+        assert end > 71.442, "by the error of a float"
+        while asyncio.get_running_loop().time() < end:
+            await asyncio.sleep(end - asyncio.get_running_loop().time())
+
+    run(loop, main())
+
+
 def test_timeouts(loop: SimulationLoop):
     async def main() -> float:
         with pytest.raises(TimeoutError):

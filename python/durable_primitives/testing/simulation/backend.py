@@ -70,6 +70,8 @@ class SimulatedBackend:
                 process.shift_clock(amount)
             case "put the clock back at":
                 process.shift_clock(-amount)
+            case "shut down at":
+                process.leave()
             case "refuse":
                 raise StorageError("the store refused, as it was told", backend="simulation", outcome="not_applied")
             case "lose":

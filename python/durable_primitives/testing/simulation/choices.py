@@ -124,7 +124,7 @@ class Swarm:
         if not faults or not self._left[budget] or self._random.random() >= self._rate:
             return None
         fault = self._random.choice(faults)
-        if point.actor == "client" and fault.startswith(("crash", "pause", "freeze")):
+        if point.actor == "client" and fault.startswith(("crash", "shut", "pause", "freeze")):
             return None
         self._left[budget] -= 1
         amount = self._random.choice(AMOUNTS[FAULTS[point.site][fault]])

@@ -22,6 +22,7 @@ _STORE: Mapping[str, Unit] = {
     "crash before": "",
     "crash during": "",  # it was applied, and the process is gone before it hears of it
     "crash after": "",  # the process has heard of it, and one turn later it is gone
+    "shut down at": "",  # the process begins to leave in good order; another one takes its place
     "pause before": "commits",  # until somebody has taken over, and committed so often
     "pause during": "commits",
     "freeze before": "ms",  # for so long
@@ -68,6 +69,7 @@ KINDS: Mapping[str, Mapping[Site, frozenset[str]]] = {
     "alarm": {"wait": frozenset(FAULTS["wait"])},
     "handler_error": {"handler": frozenset({"fail", "fail the end of"})},
     "handler_timeout": {"handler": frozenset({"delay"})},
+    "shutdown": {site: frozenset({"shut down at"}) for site in ("commit", "claim")},
     "clock": {site: frozenset({"put the clock forward at", "put the clock back at"}) for site in ("commit", "claim")},
     "order": {"turn": frozenset({"reorder"})},
 }

@@ -184,8 +184,12 @@ class SimulationLoop(NothingOutside):
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> Scheduled:
         handle = Scheduled(when, callback, args, context)
+        due = round(when * _MICROSECONDS)
+        if due <= self._now_us:
+            # Whoever waits, if only for the error of a float, sees time move; otherwise they would wait again for ever.
+            due = self._now_us + (when > self.time())
         self._serial += 1
-        heapq.heappush(self._timers, (max(round(when * _MICROSECONDS), self._now_us), self._serial, handle))
+        heapq.heappush(self._timers, (due, self._serial, handle))
         return handle
 
     def create_future(self) -> asyncio.Future[Any]:

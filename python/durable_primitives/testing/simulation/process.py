@@ -87,6 +87,7 @@ class SimulatedProcess(Tenant):
         )
         self.backend = SimulatedBackend(world.store, self)
         self._opened: Running | None = None
+        self._leaving = False
         self._halted_for: tuple[dict[str, int], int] | None = None
         """Its leases when it was paused, and how many commits of their next owner it sleeps through."""
         app = world.make_app(self.runtime)
@@ -103,6 +104,7 @@ class SimulatedProcess(Tenant):
         await self._application.__aexit__(None, None, None)
         self.alive = False
         self.note("stop")
+        self.world.gone(self)
 
     def __repr__(self) -> str:
         return f"<{self.name}, life {self.boot}{'' if self.alive else ', over'}>"
@@ -214,4 +216,11 @@ class SimulatedProcess(Tenant):
 
     def stop(self) -> None:
         """Begin to shut it down in good order."""
-        self._work = self.spawn(self._shut_down())
+        if not self._leaving:
+            self._leaving = True
+            self._work = self.spawn(self._shut_down())
+
+    def leave(self) -> None:
+        """`stop`, and let another one take its place."""
+        self.stop()
+        self._work.add_done_callback(lambda _: self.world.replace(self), context=self.world.context)

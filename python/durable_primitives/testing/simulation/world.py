@@ -148,13 +148,18 @@ class World:
         self._lives.append(process)
         return process
 
-    def crashed(self, process: SimulatedProcess) -> None:
-        """Told by a process that is gone."""
+    def gone(self, process: SimulatedProcess) -> None:
+        """Told by a process that has ended, in whatever way."""
         self.store.on_nearer.remove(process.backend.wake)
-        if self.restarts and process.worker:
-            self.context.run(self.loop.call_later, RESTART_MS / 1000, self._replace, process)
 
-    def _replace(self, process: SimulatedProcess) -> None:
+    def crashed(self, process: SimulatedProcess) -> None:
+        """Told by a process that has crashed."""
+        self.gone(process)
+        if self.restarts and process.worker:
+            self.context.run(self.loop.call_later, RESTART_MS / 1000, self.replace, process)
+
+    def replace(self, process: SimulatedProcess) -> None:
+        """Start another one in the place of one that has ended, unless somebody has."""
         if self.processes[process.name] is process:
             self.start(process.name)
 
