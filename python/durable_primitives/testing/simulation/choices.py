@@ -103,15 +103,24 @@ class Swarm:
     Args:
         seed: The same seed draws the same.
         kinds: Keys of `KINDS` to choose the subset from; all of them by default.
+        share: The chance that a kind is in the subset.
         rate: The chance that a point deviates.
         limit: How many deviations there are at most; reorderings count apart.
     """
 
-    def __init__(self, seed: int, *, kinds: Iterable[str] = tuple(KINDS), rate: float = 0.05, limit: int = 8) -> None:
+    def __init__(
+        self,
+        seed: int,
+        *,
+        kinds: Iterable[str] = tuple(KINDS),
+        share: float = 0.5,
+        rate: float = 0.05,
+        limit: int = 8,
+    ) -> None:
         self._random = random.Random(seed)
         self._rate = rate
         self._left = {"turn": limit, "": limit}
-        self.kinds = tuple(kind for kind in sorted(kinds) if self._random.random() < 0.5)
+        self.kinds = tuple(kind for kind in sorted(kinds) if self._random.random() < share)
         self._faults: dict[Site, tuple[str, ...]] = {
             site: tuple(sorted({fault for kind in self.kinds for fault in KINDS[kind].get(site, ())}))
             for site in FAULTS

@@ -17,7 +17,7 @@ from durable_primitives.services.environment import Environment
 from durable_primitives.spi import Backend
 from durable_primitives.testing.simulation.backend import SimulatedBackend
 from durable_primitives.testing.simulation.choices import Deviation
-from durable_primitives.testing.simulation.errors import ProcessCrashedError, ProcessKilled
+from durable_primitives.testing.simulation.errors import ProcessCrashedError, ProcessKilled, SimulationError
 from durable_primitives.testing.simulation.faults import Site
 from durable_primitives.testing.simulation.runtime import SimulatedRuntime
 from durable_primitives.testing.simulation.tenants import TENANT, Tenant
@@ -105,6 +105,14 @@ class SimulatedProcess(Tenant):
         self.alive = False
         self.note("stop")
         self.world.gone(self)
+
+    @classmethod
+    def current(cls) -> SimulatedProcess:
+        """The process whose code is being executed."""
+        tenant = TENANT.get()
+        if not isinstance(tenant, cls):
+            raise SimulationError("no simulated process runs here", help="ask in a handler")
+        return tenant
 
     def __repr__(self) -> str:
         return f"<{self.name}, life {self.boot}{'' if self.alive else ', over'}>"
