@@ -35,10 +35,10 @@ class Keys:
         try:
             await self._world.misbehave(ValueError("no"), Snooze("1 second"), Retry("2 seconds"))
         finally:
-            del self._running[key]
+            self._running.pop(key, None)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(150))
 def test_every_accepted_event_ends_once_and_in_order(seed: int) -> None:
     world = World(seed)
     draws, keys = world.draws, Keys(world)
@@ -72,9 +72,9 @@ def test_every_accepted_event_ends_once_and_in_order(seed: int) -> None:
         await world.told(client.resume)
 
     world.play(program())
-    if "instance.lease_lost" not in [event.type for event in world.simulation.events]:
+    if not world.overlaps:
         assert keys.overlaps == [], world.faults
-    if queue.ordering == "strict":
+    if queue.ordering == "strict" and not world.overlaps:
         assert keys.starts == {key: sorted(numbers) for key, numbers in keys.starts.items()}, world.faults
     endings = Counter[str | None]()
     for instance in INSTANCES:
