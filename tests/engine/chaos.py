@@ -57,6 +57,7 @@ class World:
         self.simulation.settle("1 day")
         assert self.simulation.store.next_due is None, f"work is left over that nobody does: {self.faults}"
         assert self.faults
+        assert self.simulation.store.defects == [], self.faults
 
     @property
     def overlaps(self) -> bool:

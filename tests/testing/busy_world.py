@@ -111,7 +111,7 @@ class BusyWorld:
             "an event was processed more than once, or never": status.processed == len(EVENTS),
             "a run was lost or counted twice": state == RUNS,
         }
-        return [what for what, holds in checks.items() if not holds] + self.owners.violations
+        return [what for what, holds in checks.items() if not holds] + self.owners.violations + simulation.store.defects
 
 
 async def until_told(call: Callable[[], Awaitable[T]]) -> T:

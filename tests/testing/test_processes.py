@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from durable_primitives import Queue, QueueExecuteContext
+from durable_primitives.kernel.record import Item
+from durable_primitives.kernel.transition import Removal, Transition
 from durable_primitives.testing import ProcessCrashedError, SimulationError
 from durable_primitives.testing.simulation import Simulation
 from durable_primitives.testing.simulation import simulation as module
@@ -73,6 +75,17 @@ def test_finally_blocks_of_a_crashed_process_run_when_all_is_over():
         simulation.advance("1 day")
         assert told == []
     assert told == [True]
+
+
+def test_a_transition_that_makes_no_sense_is_a_defect_of_its_sender():
+    with QueueWorld() as world:
+        nobody_has_it = Item(seq=7, id="x", payload=b"", at=0)
+        gone = Transition(instance=INSTANCE, at=0, remove=(Removal(nobody_has_it, "done", 0),))
+        world.enqueue("a")
+        with pytest.raises(ValueError, match="in hand"):
+            world.simulation.store.commit("worker 1", [gone], None)
+        assert len(world.simulation.store.defects) == 1
+        assert world.simulation.store.defects[0].startswith("worker 1: ValueError: item must be one that")
 
 
 def test_clocks_differ():

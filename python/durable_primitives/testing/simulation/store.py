@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
-from durable_primitives.errors import DefinitionError
+from durable_primitives.errors import DefinitionError, DurablePrimitivesError
 from durable_primitives.kernel.record import Item, Record, Snapshot
 from durable_primitives.kernel.transition import Claim, ClaimRequest, Outcome, Transition
 from durable_primitives.spi.backend import Backend, Reply
@@ -51,6 +51,8 @@ class SimulatedStore:
         """The earliest alarm, as of the last change."""
         self.on_commit: list[OnCommit] = []
         self.on_claim: list[OnClaim] = []
+        self.defects: list[str] = []
+        """Transitions that no store can make sense of: whoever sent one is at fault."""
         self.on_nearer: list[Callable[[], None]] = []
         """Called when the earliest alarm came nearer."""
         finish(backend.open(namespace))
@@ -58,7 +60,14 @@ class SimulatedStore:
 
     def commit(self, actor: str, transitions: Sequence[Transition], request: ClaimRequest | None) -> Reply:
         """Apply, and tell whoever listens."""
-        outcomes, claims = self.backend.commit_now(transitions, request)
+        try:
+            outcomes, claims = self.backend.commit_now(transitions, request)
+        except DurablePrimitivesError:
+            raise
+        except Exception as error:
+            # The contract of a transition is broken: never a failure of the store, whatever becomes of its sender.
+            self.defects.append(f"{actor}: {type(error).__name__}: {error}")
+            raise
         self.changed()
         for listener in self.on_commit:
             for transition, outcome in zip(transitions, outcomes, strict=True):
