@@ -78,10 +78,7 @@ class DurablePrimitives:
                 return self._client(engine, derive)
 
             environment = Environment(self._namespace, client_for, store.capabilities.max_payload)
-            runtime = self._runtime or _runtime_on(store)
-            engine = DurablePrimitivesEngine(
-                self._registry, store, runtime, self._tracker, self._namespace, environment
-            )
+            engine = self._engine(store, self._runtime or _runtime_on(store), environment)
             stack.push_async_callback(engine.commits.drain)
             runner = None
             if worker:
@@ -155,6 +152,9 @@ class DurablePrimitives:
     def open_sync(self, backend: str | Backend) -> Never:
         """Blocking use.  Not available in this release."""
         raise DefinitionError("open_sync is not available in this release", help="use open() in an event loop")
+
+    def _engine(self, backend: Backend, runtime: Runtime, environment: Environment) -> DurablePrimitivesEngine:
+        return DurablePrimitivesEngine(self._registry, backend, runtime, self._tracker, self._namespace, environment)
 
     def _client(self, engine: DurablePrimitivesEngine, derive: Callable[[], str] | None = None) -> PrimitivesClient:
         return PrimitivesClient(

@@ -1,118 +1,70 @@
-"""Processes that come and go over a store that is slow and fails, in an order that a seed decides."""
+"""Workers that come and go over a store that is slow and fails: a simulation whose faults a seed decides."""
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
-import pytest
+from durable_primitives import StorageError, WorkerOptions
+from durable_primitives.kernel.primitive import Definition
+from durable_primitives.testing.simulation import Simulation, Swarm
 
-from durable_primitives.engine import worker as worker_module
-from durable_primitives.engine.worker import WorkerOptions
-from durable_primitives.errors import StorageBusyError, StorageError
-from durable_primitives.kernel.transition import ClaimRequest, Transition
-from durable_primitives.primitives.buffer import executor as buffer_executor
-from durable_primitives.primitives.queue import stream
-from durable_primitives.services import ownership
-from tests.engine.fleet import SECOND, Fleet, Process, Wire, turns
+T = TypeVar("T")
 
-PROCESSES = 2
-
-
-class Faults:
-    """What the store does to the commits of one process: it is slow, refuses some, and loses the replies of others."""
-
-    def __init__(self, draws: random.Random, wire: Wire) -> None:
-        self._draws, self._wire = draws, wire
-        self.healed = False
-
-    async def commit(self, transitions: Sequence[Transition], request: ClaimRequest | None = None) -> Any:
-        await turns(self._draws.randrange(6))
-        fate = 1.0 if self.healed else self._draws.random()
-        if fate < 0.04:
-            raise StorageBusyError("locked")
-        if fate < 0.06:
-            raise StorageError("cut off before the commit", outcome="unknown")
-        reply = self._wire.commit_now(transitions, request)
-        if fate < 0.08:
-            raise StorageError("cut off after the commit", outcome="unknown")
-        await turns(self._draws.randrange(3))
-        return reply
+KINDS = ("crash", "shutdown", "store_error", "delay", "order", "alarm")
 
 
 class World:
     """One seed, and all that follows from it."""
 
-    def __init__(self, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(worker_module, "LOOK_AGAIN_SECONDS", 0.0)
-        for module in (stream, buffer_executor, ownership):
-            monkeypatch.setattr(module, "RETRY_SECONDS", 0.0)
+    def __init__(self, seed: int) -> None:
         self.draws = random.Random(seed)
-        self.fleet = Fleet()
-        self.definitions: tuple[Any, ...] = ()
-        self.processes: list[Process] = []
-        self._faults: list[Faults] = []
+        self._seed = seed
+        self.simulation: Simulation
 
-    async def open(self, *definitions: Any) -> None:
-        await self.fleet.open()
-        self.definitions = definitions
-        for _ in range(PROCESSES):
-            self.start()
-
-    def start(self) -> None:
-        """A new process joins."""
+    def open(self, *definitions: Definition) -> None:
         options = WorkerOptions(max_instances=self.draws.choice((1, 2)))
-        process = self.fleet.process(*self.definitions, options=options, immediate=False)
-        faults = Faults(self.draws, process.wire)
-        process.engine.commits._backend = faults  # type: ignore[assignment]
-        process.worker.start()
-        self.processes.append(process)
-        self._faults.append(faults)
+        swarm = Swarm(self._seed, kinds=KINDS, share=1.0, rate=0.05, limit=16)
+        self.simulation = Simulation(*definitions, seed=self._seed, workers=2, options=options, swarm=swarm).open()
 
-    def client(self, definition: Any) -> Any:
-        """The client of one of the processes."""
-        return self.draws.choice(self.processes).client(definition)
+    async def misbehave(self, *errors: BaseException) -> None:
+        """Be a handler that takes a while, and fails now and then."""
+        await asyncio.sleep(self.draws.choice((0.0, 0.0, 0.001, 0.5, 3.0)))
+        if self.draws.random() < 0.2:
+            raise self.draws.choice(errors)
 
-    async def disturb(self) -> None:
-        """A process dies or is told to leave, and another one takes its place; or time passes."""
-        what = self.draws.random()
-        if what < 0.5:
-            self.pass_time(self.draws.choice((100, SECOND, 5 * SECOND)))
-            return
-        process = self.processes.pop(self.draws.randrange(len(self.processes)))
-        if what < 0.75:
-            await process.crash()
-        else:
-            await process.worker.stop(grace_s=self.draws.choice((0.0, 5.0)))
-        self.start()
+    async def pause(self) -> None:
+        """Wait between two calls: mostly not at all."""
+        await asyncio.sleep(self.draws.choice((0.0, 0.0, 0.0, 0.0, 0.0, 0.001, 0.5, 3.0)))
 
-    def pass_time(self, ms: int) -> None:
-        """Also for the heartbeats of those that live, and the timers of those that sleep."""
-        self.fleet.pass_time(ms)
-        for process in self.processes:
-            process.runtime.beat()
-        self.fleet.wake()
+    async def told(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Unknown is not failed: the same call, with the same id, until there is an answer."""
+        while True:
+            try:
+                return await call()
+            except StorageError:
+                await asyncio.sleep(0.1)
 
-    async def settle(self, done: Callable[[], Awaitable[bool]]) -> None:
-        """No fault from now on, until all is done."""
-        for faults in self._faults:
-            faults.healed = True
-        for _ in range(200):
-            await turns(50)
-            if await done():
-                break
-            self.pass_time(5 * SECOND)
-        else:
-            pytest.fail(f"work is left over that nobody does: {await self.fleet.store.scan('', '', 100)}")
-        for process in self.processes:
-            await process.worker.stop(grace_s=5.0)
+    def play(self, program: Awaitable[None]) -> None:
+        """Run the program, and then, without a fault from now on, what is left to do."""
 
+        async def run() -> Any:
+            await program
 
-async def until_told(call: Callable[[], Awaitable[Any]]) -> Any:
-    """Unknown is not failed: the same call, with the same id, until there is an answer."""
-    while True:
-        try:
-            return await call()
-        except StorageError:
-            continue
+        self.simulation.run(run())
+        self.simulation.settle("1 day")
+        assert self.simulation.store.next_due is None, f"work is left over that nobody does: {self.faults}"
+        assert self.faults
+        assert self.simulation.store.defects == [], self.faults
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether a worker lost a lease: it may have begun what its successor had begun, and can commit nothing."""
+        return "instance.lease_lost" in [event.type for event in self.simulation.events]
+
+    @property
+    def faults(self) -> list[str]:
+        """What went wrong: as a schedule, the same happens again."""
+        return [str(deviation) for deviation in self.simulation.choices.taken]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from contextlib import suppress
 
 import pytest
 
+from durable_primitives import InvalidStateError
 from durable_primitives.primitives.buffer import Buffer, BufferExecuteContext
 from durable_primitives.primitives.continuous import Continuous, ContinuousContext
 from durable_primitives.retry import Backoff, RetryPolicy
 from durable_primitives.signals import Snooze
-from tests.engine.chaos import World, until_told
-from tests.engine.fleet import turns
+from durable_primitives.testing.simulation import SimulatedProcess
+from tests.engine.chaos import World
 
 STEPS = 60
 RUNS = 40
@@ -20,53 +21,41 @@ ENDINGS = ("done", "cleared")
 SOON = RetryPolicy(max_attempts=50, backoff=Backoff.constant("1 second", jitter="none"))
 
 
-async def misbehave(world: World) -> None:
-    """Take a while, and fail now and then."""
-    await turns(world.draws.randrange(5))
-    if world.draws.random() < 0.2:
-        raise world.draws.choice((ValueError("no"), Snooze("1 second")))
-
-
-@pytest.mark.parametrize("seed", range(12))
-async def test_every_accepted_event_is_in_one_batch_that_never_changes(
-    seed: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    world = World(seed, monkeypatch)
-    draws, tried = world.draws, dict[str, list[int]]()
-    changed: list[str] = []
+@pytest.mark.parametrize("seed", range(25))
+def test_every_accepted_event_is_in_one_batch_that_never_changes(seed: int) -> None:
+    world = World(seed)
+    draws, tried, changed = world.draws, dict[str, list[int]](), list[str]()
 
     async def execute(ctx: BufferExecuteContext[list[int]]) -> None:
         if tried.setdefault(ctx.flush_id, ctx.state) != ctx.state:
             changed.append(ctx.flush_id)
-        await misbehave(world)
+        await world.misbehave(ValueError("no"), Snooze("1 second"))
 
     buffer = Buffer.make("b", event_schema=int, max_events=4, flush_after="3 seconds", execute=execute, retry=SOON)
-    await world.open(buffer)
+    world.open(buffer)
+    client = world.simulation.client.buffer(buffer)
     accepted: dict[str, list[int]] = {id: [] for id in IDS}
-    for n in range(STEPS):
-        what, client, id = draws.random(), world.client(buffer), draws.choice(IDS)
-        if what < 0.6:
-            await until_told(lambda: client.add(id, n, str(n)))  # noqa: B023
-            accepted[id].append(n)
-        elif what < 0.7:
-            await until_told(lambda: draws.choice((client.flush, client.clear))(id))  # noqa: B023
-        else:
-            await world.disturb()
-        await turns(draws.randrange(10))
-    reader = world.processes[0].client(buffer)
 
-    async def done() -> bool:
-        return all([(await reader.status(id)).status in ("idle", "not_found") for id in accepted])
+    async def program() -> None:
+        for n in range(STEPS):
+            id = draws.choice(IDS)
+            if draws.random() < 0.8:
+                await world.told(lambda: client.add(id, n, event_id=str(n)))  # noqa: B023
+                accepted[id].append(n)
+            else:
+                await world.told(lambda: draws.choice((client.flush, client.clear))(id))  # noqa: B023
+            await world.pause()
 
-    await world.settle(done)
-    assert changed == []
+    world.play(program())
+    assert changed == [], world.faults
     for id, numbers in accepted.items():
-        snapshot = await world.fleet.store.load(f"buffer:b:{id}", [str(n) for n in numbers])
-        assert len(snapshot.receipts) == len(numbers)
-        ended = {ending: [n for n in numbers if snapshot.receipts[str(n)].settlement == ending] for ending in ENDINGS}
-        assert sorted(n for numbers in ended.values() for n in numbers) == numbers
+        receipts = world.simulation.store.load(f"buffer:b:{id}", [str(n) for n in numbers]).receipts
+        assert len(receipts) == len(numbers), world.faults
+        ended = {ending: [n for n in numbers if receipts[str(n)].settlement == ending] for ending in ENDINGS}
+        assert sorted(n for numbers in ended.values() for n in numbers) == numbers, world.faults
         flushed = [n for flush_id, state in tried.items() if flush_id.startswith(f"buffer:b:{id}") for n in state]
-        assert flushed == ended["done"], "batches go in order, and each event is in one"
+        assert flushed == ended["done"], f"batches go in order, and each event is in one: {world.faults}"
+    world.simulation.close()
 
 
 class Runs:
@@ -74,51 +63,52 @@ class Runs:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._running = Counter[str]()
+        self._running: dict[str, SimulatedProcess] = {}
         self._last: dict[str, list[int]] = {}
         self.violations: list[object] = []
 
     async def execute(self, ctx: ContinuousContext[list[int]]) -> None:
         before, seen = self._last.get(ctx.id, []), ctx.state
         in_order = seen[: len(before)] == before and (*seen, ctx.run_count) == tuple(sorted({*seen, ctx.run_count}))
-        if not in_order or self._running[ctx.id]:
-            self.violations.append((ctx.id, ctx.run_count, before, seen, self._running[ctx.id]))
+        other = self._running.get(ctx.id)
+        if not in_order or (other is not None and other.alive):
+            self.violations.append((ctx.id, ctx.run_count, before, seen))
         self._last[ctx.id] = seen
-        self._running[ctx.id] += 1
+        self._running[ctx.id] = SimulatedProcess.current()
         try:
             ctx.set_state([-1])
-            await misbehave(self._world)
+            await self._world.misbehave(ValueError("no"), Snooze("1 second"))
             ctx.set_state([*seen, ctx.run_count])
         finally:
-            self._running[ctx.id] -= 1
+            self._running.pop(ctx.id, None)
 
 
-@pytest.mark.parametrize("seed", range(12))
-async def test_the_state_is_that_of_the_runs_that_were_committed(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    world = World(seed, monkeypatch)
+@pytest.mark.parametrize("seed", range(25))
+def test_the_state_is_that_of_the_runs_that_were_committed(seed: int) -> None:
+    world = World(seed)
     draws, runs = world.draws, Runs(world)
     every = Continuous.every("4 seconds")
     job = Continuous.make("c", state_schema=list[int], schedule=every, execute=runs.execute, retry=SOON, max_runs=RUNS)
-    await world.open(job)
-    for id in IDS:
-        await until_told(lambda: world.client(job).start(id, []))  # noqa: B023
-    for _ in range(STEPS):
-        what, client, id = draws.random(), world.client(job), draws.choice(IDS)
-        if what < 0.5:
-            await until_told(lambda: draws.choice((client.trigger, client.pause, client.resume))(id))  # noqa: B023
-        else:
-            await world.disturb()
-        await turns(draws.randrange(10))
-    for id in IDS:
-        await until_told(lambda: world.client(job).resume(id))  # noqa: B023
-    reader = world.processes[0].client(job)
+    world.open(job)
+    client = world.simulation.client.continuous(job)
 
-    async def done() -> bool:
-        return all([(await reader.status(id)).status == "stopped" for id in IDS])
+    async def program() -> None:
+        for id in IDS:
+            await world.told(lambda: client.start(id, []))  # noqa: B023
+        for _ in range(STEPS):
+            id = draws.choice(IDS)
+            with suppress(InvalidStateError):  # its last run is over
+                await world.told(lambda: draws.choice((client.trigger, client.pause, client.resume))(id))  # noqa: B023
+            await world.pause()
+        for id in IDS:
+            with suppress(InvalidStateError):
+                await world.told(lambda: client.resume(id))  # noqa: B023
 
-    await world.settle(done)
-    assert runs.violations == []
+    world.play(program())
+    assert runs.violations == [] or world.overlaps, world.faults
     for id in IDS:
-        state = await reader.get_state(id)
-        assert state == sorted(set(state))
-        assert (state[-1], (await reader.status(id)).run_count) == (RUNS, RUNS)
+        state = world.simulation.run(client.get_state(id))
+        assert state is not None
+        assert state == sorted(set(state)), world.faults
+        assert (state[-1], world.simulation.run(client.status(id)).run_count) == (RUNS, RUNS), world.faults
+    world.simulation.close()
