@@ -259,3 +259,28 @@ async def test_an_event_that_was_cancelled_in_the_hands_of_a_dead_worker_does_no
     await heir.run_due()
     assert handler.started == ["a", "b"]
     assert (await heir.client(queue).cancel("a")).outcome == "cancelled"
+
+
+async def test_a_claim_whose_answer_comes_after_its_lease_starts_nothing() -> None:
+    fleet, ran = await Fleet().open(), list[str]()
+
+    async def note(ctx: QueueExecuteContext[str]) -> None:
+        ran.append(ctx.event)
+
+    queue = Queue.make("q", event_schema=str, execute=note)
+    late, prompt = fleet.process(queue, immediate=False), fleet.process(queue)
+    await fleet.producer(queue).enqueue("a")
+    commit_now = late.wire.commit_now
+
+    def answered_late(*args: Any) -> Any:
+        reply = commit_now(*args)
+        fleet.pass_time(LEASE + 1)
+        return reply
+
+    late.wire.commit_now = answered_late  # type: ignore[method-assign]
+    assert await late.engine.commits.claim() == 1
+    await turns()
+    assert ran == []
+    assert late.engine.instances() == ()
+    await prompt.run_due()
+    assert ran == ["a"]

@@ -189,6 +189,9 @@ class Worker:
 
     def _accept(self, claims: Sequence[Claim]) -> None:
         for claim in claims:
+            if claim.record.lease_until <= self._engine.runtime.now():
+                # The answer came too late: what it gave may be another worker's by now.
+                continue
             ownership = self._engine.own(claim)
             ownership.crowded = self._is_full
             if self._stopping:
