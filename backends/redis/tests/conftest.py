@@ -5,14 +5,15 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack
 
 import pytest
 
 from durable_primitives_redis import RedisBackend
 
+from .clusters import TestCluster
 from .proxy import Proxy
-from .servers import Server, find_binary, make_cluster
+from .servers import Server, find_binary
 
 NAMED = "DURABLE_PRIMITIVES_TEST_REDIS_URL"
 
@@ -43,12 +44,13 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def cluster_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a cluster of three nodes."""
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestCluster]:
+    """Three nodes that all tests of clusters share, each with a prefix of its own."""
     _need_binary()
-    with ExitStack() as running:
-        servers = make_cluster(tmp_path_factory.mktemp("cluster"), running)
-        yield "redis+cluster://" + ",".join(f"127.0.0.1:{server.port}" for server in servers)
+    cluster = TestCluster(tmp_path_factory.mktemp("cluster"))
+    cluster.start()
+    yield cluster
+    cluster.stop()
 
 
 @pytest.fixture

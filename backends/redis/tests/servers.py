@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import time
-from contextlib import ExitStack
 from pathlib import Path
 
 import redis
@@ -37,7 +36,6 @@ class Server:
         binary = find_binary()
         assert binary is not None
         self.port = free_port()
-        self.cluster_port = settings.get("cluster_port")
         self.password = settings.get("requirepass")
         self._folder = folder
         given = {"save": "", "appendonly": "no", **{name.replace("_", "-"): value for name, value in settings.items()}}
@@ -98,35 +96,6 @@ class Server:
     def resume(self) -> None:
         assert self._process is not None
         os.kill(self._process.pid, signal.SIGCONT)
-
-
-def make_cluster(folder: Path, running: ExitStack, nodes: int = 3) -> list[Server]:
-    """Primaries that share the slots evenly; `running` stops them."""
-    servers: list[Server] = []
-    for number in range(nodes):
-        (folder / str(number)).mkdir()
-        server = Server(folder / str(number), cluster_enabled="yes", cluster_port=str(free_port()))
-        running.callback(server.stop)
-        server.start()
-        servers.append(server)
-    for number, server in enumerate(servers):
-        with server.client() as client:
-            first, last = 16384 * number // nodes, 16384 * (number + 1) // nodes - 1
-            client.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
-            client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
-            for other in servers[:number]:
-                client.execute_command("CLUSTER", "MEET", "127.0.0.1", other.port, other.cluster_port)
-    until = time.monotonic() + START_SECONDS
-    for server in servers:
-        with server.client() as client:
-            while not _is_formed(client.execute_command("CLUSTER INFO")):
-                assert time.monotonic() < until, "the cluster does not form"
-                time.sleep(0.02)
-    return servers
-
-
-def _is_formed(info: dict[str, str]) -> bool:
-    return info["cluster_state"] == "ok" and info["cluster_slots_assigned"] == "16384"
 
 
 def free_port() -> int:

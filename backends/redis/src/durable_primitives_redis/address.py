@@ -66,8 +66,9 @@ class Address:
         }
 
     @property
-    def host(self) -> str:
-        return str(self._settings.get("host", "localhost"))
+    def place(self) -> tuple[str, int]:
+        """Host and port."""
+        return self._settings.get("host", "localhost"), int(self._settings.get("port", 6379))
 
     def connection(self) -> Connection:
         """A connection that is not made yet; of a cluster, to one node after the other."""
@@ -137,6 +138,8 @@ def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
 def _cluster_address(url: str) -> Address:
     """``redis+cluster://:password@host:6379,host:6379``"""
     parts = urlsplit(url)
+    if parts.path.strip("/") not in ("", "0"):
+        raise ValueError("a cluster has no database but 0")
     user, at, hosts = parts.netloc.rpartition("@")
     nodes = [(host, int(port or 6379)) for host, _, port in (one.partition(":") for one in hosts.split(","))]
     host, port = nodes[0]

@@ -118,7 +118,7 @@ class RedisBackend:
         await link.open()
         try:
             for node in link.nodes():
-                check_server(await node.call("INFO"), self.url)
+                check_server(await node.call("INFO"), self.url, cluster=link.spread)
             lifeline = Lifeline(self._make_link)
             storage = Storage(link, lifeline, self._clock, f"{self._prefix}:{namespace}", self._partitions)
             settings = await storage.open(settings_for(self._partitions))

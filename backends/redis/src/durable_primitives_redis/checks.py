@@ -12,9 +12,16 @@ SCHEMA = 1
 _log = get_logger("durable_primitives.redis")
 
 
-def check_server(info: bytes, url: str) -> None:
+def check_server(info: bytes, url: str, *, cluster: bool) -> None:
     """Refuse a server that cannot keep what it is given; warn of one that forgets it when it stops."""
     facts = _facts(info)
+    if facts.get("cluster_enabled") == "1" and not cluster:
+        raise BackendUnavailableError(
+            f"{url} is a node of a cluster",
+            backend=BACKEND,
+            outcome="not_applied",
+            help="begin the URL with redis+cluster://",
+        )
     version = facts.get("redis_version", "0")
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
         raise BackendUnavailableError(

@@ -1,4 +1,9 @@
-"""The nodes of a cluster: a link to each primary, and which of them has which keys."""
+"""The nodes of a cluster: each script goes to the primary that has its keys, wherever that is now.
+
+All keys of a script are of one slot.  While a slot moves from node to node, its keys are on both, and a script that
+finds half of them would stop half way.  So each call names a second key that never exists: a node that is giving the
+slot away, or taking it, then refuses the call before it starts, and it is sent again until the slot has arrived.
+"""
 
 from __future__ import annotations
 
@@ -10,118 +15,181 @@ from redis.crc import key_slot
 
 from durable_primitives.errors import BackendUnavailableError, StorageError
 from durable_primitives_redis.address import Address
-from durable_primitives_redis.failures import BACKEND
+from durable_primitives_redis.failures import BACKEND, refusal, unreachable
 from durable_primitives_redis.link import Link
 from durable_primitives_redis.scripts import Script
 
-PAUSE_SECONDS = 0.1
-"""Before the map of the cluster is read again."""
+SLOTS = 16384
 
-ATTEMPTS = 3
-"""How often within the time of a call a node may keep silent."""
+FIRST_PAUSE_SECONDS = 0.005
+LONGEST_PAUSE_SECONDS = 0.2
+"""Between attempts, while a slot is on its way; the first one is made again at once."""
 
-_ELSEWHERE = {"MovedError", "AskError", "TryAgainError", "ClusterDownError", "MasterDownError", "ReadOnlyError"}
+ASK_SECONDS = 2.0
+"""How long a node may take to say who has which slot, before another one is asked."""
+
+_UNSETTLED = {"AskError", "TryAgainError", "ClusterDownError", "MasterDownError", "ReadOnlyError"}
 """Errors that say: not here, or not now."""
+
+_Place = tuple[str, int]
+"""Host and port of a node."""
 
 
 class ClusterLink:
     """Sends a script to the primary that has its key; when that changes, to the new one.
 
     A script that is sent again has its effect once, as on one node: what it remembers of a client moves with the keys.
+    Calls that are to be applied in order must wait for each other: the first may be refused, and sent again, while the
+    second is under way.
     """
 
     spread = True
 
     def __init__(self, address: Address, seconds: float) -> None:
         self._address, self._seconds = address, seconds
-        self._links: dict[tuple[str, int], Link] = {}
-        self._slots: list[tuple[int, int, Link]] = []
-        self._reading = asyncio.Lock()
+        self._links: dict[_Place, Link] = {}
+        self._owners: list[_Place | None] = [None] * SLOTS
+        self._known = {one.place: one for one in address.alternatives()}
+        """All nodes that we ever heard of: any of them knows the others."""
+        self._reading: asyncio.Task[StorageError | None] | None = None
+        self._dropping: set[asyncio.Task[None]] = set()
         self._closed = False
 
     async def open(self) -> None:
         """Read the map of the cluster from the first node that has one."""
-        failure: StorageError | None = None
-        for address in self._address.alternatives():
-            try:
-                await self._read_map(address)
-            except StorageError as error:
-                failure = error
-            else:
-                return
-        assert failure is not None
-        raise failure
+        failure = await self._read_map()
+        if failure is not None:
+            raise failure
 
     async def close(self) -> None:
         """Finish what was handed over, then disconnect from all nodes."""
         self._closed = True
         await asyncio.gather(*(link.close() for link in self._links.values()))
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.wait((self._reading,))
+        if self._dropping:
+            await asyncio.wait(self._dropping)
 
     def nodes(self) -> Sequence[Link]:
         """The links to all primaries."""
-        return tuple({id(link): link for _, _, link in self._slots}.values())
+        return [self._link(place) for place in dict.fromkeys(self._owners) if place is not None]
 
     async def run(self, script: Script, key: str, *args: bytes | str) -> Any:
         """The reply of a script.  Raises a `StorageError` with what became of it."""
-        slot = key_slot(key.encode())
+        slot, keys = key_slot(key.encode()), (key, _never(key))
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._seconds
+        until = loop.time() + self._seconds
+        pause = 0.0
         unknown = False
         while True:
-            slots = self._slots
+            place = self._owners[slot]
+            link = None if place is None else self._link(place)
             try:
-                return await self._link_of(slot).run(script, key, *args)
+                if link is None:
+                    raise self._unserved(slot)
+                return await link.evaluate(script, keys, args, until)
             except StorageError as error:
-                unknown = unknown or error.outcome == "unknown"
-                if not _is_elsewhere(error) or self._closed or loop.time() >= deadline:
-                    error.outcome = "unknown" if unknown else error.outcome
+                left = link is not None and link not in self._links.values()
+                unknown = unknown or (left and error.outcome == "unknown")
+                again = left or place is None or self._is_elsewhere(error, slot, place)
+                if not again or self._closed or loop.time() + pause >= until:
+                    if unknown:
+                        # What was sent to a node that left may have had its effect.
+                        error.outcome = "unknown"
                     raise
-            await self._read_again(slots)
+            await asyncio.sleep(pause)
+            pause = min(max(2 * pause, FIRST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
 
-    def _link_of(self, slot: int) -> Link:
-        for first, last, link in self._slots:
-            if first <= slot <= last:
-                return link
-        raise BackendUnavailableError(
-            f"no node of the cluster at {self._address.url} has slot {slot}", backend=BACKEND, outcome="not_applied"
+    def _is_elsewhere(self, error: StorageError, slot: int, place: _Place) -> bool:
+        """Whether a node refused a call for a reason that passes; learn from it."""
+        cause: Any = error.__cause__
+        kind = type(cause).__name__
+        if kind == "MovedError":
+            # A node that does not know the other's name means its own.
+            self._owners[slot] = (cause.host or place[0], int(cause.port))
+            return True
+        if kind in _UNSETTLED:
+            self._read_again()
+            return True
+        return False
+
+    def _unserved(self, slot: int) -> StorageError:
+        self._read_again()
+        return BackendUnavailableError(
+            f"no node of the cluster at {self._address.url} has slot {slot}",
+            backend=BACKEND,
+            outcome="not_applied",
+            help="see CLUSTER SLOTS",
         )
 
-    async def _read_again(self, seen: object) -> None:
-        await asyncio.sleep(PAUSE_SECONDS)
-        async with self._reading:
-            # Somebody else may have read it meanwhile.
-            if self._slots is seen:
-                try:
-                    await self.open()
-                except StorageError:
-                    return
-
-    async def _read_map(self, address: Address) -> None:
-        probe = Link(address, self._seconds / ATTEMPTS)
-        await probe.open()
-        try:
-            rows: Any = await probe.call("CLUSTER", "SLOTS")
-        finally:
-            await probe.close()
-        slots: list[tuple[int, int, Link]] = []
-        for first, last, (host, port, *_), *_ in rows:
-            # A node that does not know its own name is the one that was asked.
-            where = ((host or address.host.encode()).decode(), int(port))
-            slots.append((first, last, await self._linked(where)))
-        if not slots:
-            raise BackendUnavailableError(
-                f"the cluster at {self._address.url} has no slots assigned", backend=BACKEND, outcome="not_applied"
-            )
-        self._slots = slots
-
-    async def _linked(self, where: tuple[str, int]) -> Link:
-        link = self._links.get(where)
+    def _link(self, place: _Place) -> Link:
+        link = self._links.get(place)
         if link is None:
-            link = Link(self._address.at(*where), self._seconds / ATTEMPTS)
-            await link.open()
-            self._links[where] = link
+            address = self._known.setdefault(place, self._address.at(*place))
+            link = self._links[place] = Link(address, self._seconds)
+            link.on_trouble = self._read_again
+            link.start()
         return link
 
+    # Who has which slot.
 
-def _is_elsewhere(error: StorageError) -> bool:
-    return type(error.__cause__).__name__ in _ELSEWHERE or isinstance(error, BackendUnavailableError)
+    def _read_again(self) -> None:
+        """Read the map soon, if nobody is reading it."""
+        if not self._closed and (self._reading is None or self._reading.done()):
+            self._reading = asyncio.get_running_loop().create_task(self._read_map(), name="durable-primitives slots")
+
+    async def _read_map(self) -> StorageError | None:
+        """Ask one node after the other; why none of them could tell."""
+        failure: StorageError | None = None
+        # Those first that are there for certain.
+        askable = sorted(self._known, key=lambda place: place not in self._links or not self._links[place].is_connected)
+        for place in askable:
+            address = self._known[place]
+            try:
+                async with asyncio.timeout(ASK_SECONDS):
+                    rows = await _slot_ranges(address)
+            except (*address.refused, address.server_error) as error:
+                failure = refusal(error, self._address.url)
+                failure.outcome = "not_applied"
+            except address.lost as error:
+                failure = unreachable(error, self._address.url, outcome="not_applied")
+            else:
+                if rows:
+                    self._take_over(rows, place[0])
+                    return None
+                failure = BackendUnavailableError(
+                    f"the cluster at {self._address.url} has no slots assigned", backend=BACKEND, outcome="not_applied"
+                )
+        return failure
+
+    def _take_over(self, rows: list[list[Any]], host: str) -> None:
+        owners: list[_Place | None] = [None] * SLOTS
+        for first, last, *nodes in rows:
+            # A node that does not know its own name is the one that was asked.
+            places = [(node[0].decode() if node[0] and node[0] != b"?" else host, int(node[1])) for node in nodes]
+            owners[first : last + 1] = places[:1] * (last + 1 - first)
+            for place in places:
+                self._known.setdefault(place, self._address.at(*place))
+        self._owners = owners
+        for place in self._links.keys() - set(owners):
+            # Whoever waits there is told, and asks the node that has the slot now.
+            dropping = asyncio.get_running_loop().create_task(self._links.pop(place).drop())
+            self._dropping.add(dropping)
+            dropping.add_done_callback(self._dropping.discard)
+
+
+def _never(key: str) -> str:
+    """A key of the same slot that does not exist."""
+    tag = key[1 : key.index("}")] if key.startswith("{") else key
+    return f"{{{tag}}}:never"
+
+
+async def _slot_ranges(address: Address) -> list[list[Any]]:
+    connection = await address.connected()
+    try:
+        await connection.send_packed_command(connection.pack_command("CLUSTER", "SLOTS"), False)
+        rows: list[list[Any]] = await connection.read_response()
+        return rows
+    finally:
+        await connection.disconnect(nowait=True)

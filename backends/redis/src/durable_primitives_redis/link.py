@@ -77,10 +77,11 @@ class Link:
         """Asked whenever a new connection takes the place of one that broke."""
         self.on_forgotten: Callable[[], None] = lambda: None
         """Called when the server has no proof: what it acknowledged last, it has lost."""
+        self.on_trouble: Callable[[], None] = lambda: None
+        """Called whenever the connection breaks, or cannot be made."""
 
     async def open(self) -> None:
         """Connect; raises a `StorageError` at the first failure."""
-        self._loop = asyncio.get_running_loop()
         try:
             self._connection = await self._address.connected()
         except self._address.refused as error:
@@ -89,7 +90,16 @@ class Link:
             raise unreachable(error, self._address.url, outcome="not_applied") from error
         except self._address.server_error as error:
             raise refusal(error, self._address.url) from error
+        self.start()
+
+    def start(self) -> None:
+        """Be ready for commands; the first one connects, if nobody did."""
+        self._loop = asyncio.get_running_loop()
         self._keeper = self._loop.create_task(self._keep(), name="durable-primitives Redis link")
+
+    @property
+    def is_connected(self) -> bool:
+        return self._connection is not None and self._connection.is_connected
 
     async def close(self) -> None:
         """Wait for what was handed over, then disconnect."""
@@ -99,6 +109,20 @@ class Link:
         waiting = [request.future for request in self._pending if not request.future.done()]
         if waiting:
             await asyncio.wait(waiting)
+        await self._stop()
+
+    async def drop(self) -> None:
+        """Disconnect; whatever has no answer yet will have none."""
+        self._closed = True
+        for request in self._pending:
+            if not request.future.done():
+                outcome: Outcome = "unknown" if request.sent else "not_applied"
+                request.future.set_exception(unreachable(self._trouble, self._address.url, outcome=outcome))
+        await self._stop()
+
+    async def _stop(self) -> None:
+        if self._keeper is None:
+            return
         self._keeper.cancel()
         await asyncio.wait((self._keeper,))
         if self._reader is not None:
@@ -112,24 +136,32 @@ class Link:
 
     async def run(self, script: Script, key: str, *args: bytes | str) -> Any:
         """The reply of a script.  Raises a `StorageError` with what became of it."""
-        command = ("EVALSHA", script.sha, 1, key, *args)
+        return await self.evaluate(script, (key,), args)
+
+    async def evaluate(
+        self, script: Script, keys: Sequence[str], args: Sequence[bytes | str], until: float | None = None
+    ) -> Any:
+        """`run`, with several keys, and until a time of the event loop."""
+        command = ("EVALSHA", script.sha, len(keys), *keys, *args)
         try:
-            return await self.call(*command)
+            return await self.call(*command, until=until)
         except StorageError as error:
             if not isinstance(error.__cause__, self._address.no_script):
                 raise
-        await self.call("SCRIPT", "LOAD", script.source)
-        return await self.call(*command)
+        await self.call("SCRIPT", "LOAD", script.source, until=until)
+        return await self.call(*command, until=until)
 
-    async def call(self, *args: Any) -> Any:
+    async def call(self, *args: Any, until: float | None = None) -> Any:
         """The reply of a command.  Raises a `StorageError` with what became of it."""
         if self._closed:
             raise StorageError(f"{self._address.url} is closed", backend=BACKEND, outcome="not_applied")
         connection = self._connection
         loop = self._loop
         packer = connection or self._address.connection()
-        request = _Request(packer.pack_command(*args), loop.time() + self._seconds, loop.create_future())
-        request.timer = loop.call_later(self._seconds / 2, self._tick, request)
+        now = loop.time()
+        deadline = now + self._seconds if until is None else until
+        request = _Request(packer.pack_command(*args), deadline, loop.create_future())
+        request.timer = loop.call_later((deadline - now) / 2, self._tick, request)
         self._pending.append(request)
         if connection is not None and connection.is_connected:
             await self._send(connection, (request,))
@@ -169,6 +201,7 @@ class Link:
                 self._reader = self._loop.create_task(self._read(self._connection))
                 await asyncio.wait((self._reader,))
                 await self._disconnect()
+                self.on_trouble()
             self._forget_abandoned()
             if not self._pending:
                 self._wanted.clear()
@@ -182,6 +215,7 @@ class Link:
                 self._fail(refusal(error, self._address.url))
             except (*self._address.lost, self._address.server_error) as error:
                 self._trouble = error
+                self.on_trouble()
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
             else:

@@ -43,11 +43,13 @@ def in_parts(transitions: Sequence[Transition]) -> list[Sequence[Transition]]:
 
 
 async def gathered(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """All results.  If some of several calls failed, what became of the whole is unknown."""
+    """All results.  They begin in their order.  If some of several failed, what became of the whole is unknown."""
     results = await asyncio.gather(*calls, return_exceptions=True)
     failures = [result for result in results if isinstance(result, BaseException)]
     for failure in failures:
-        if isinstance(failure, StorageError) and len(failures) < len(results):
+        if isinstance(failure, StorageError) and (
+            len(failures) < len(results) or any(getattr(other, "outcome", "unknown") == "unknown" for other in failures)
+        ):
             failure.outcome = "unknown"
         raise failure
     return [result for result in results if not isinstance(result, BaseException)]

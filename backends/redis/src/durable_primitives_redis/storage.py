@@ -24,7 +24,7 @@ from durable_primitives_redis.link import Channel, Proof
 from durable_primitives_redis.spreading import gathered, in_parts, split
 
 IN_FLIGHT = 16
-"""Commits that may be on their way at once; as many replies are kept for each client."""
+"""Commits that may be on their way at once, on a standalone server; as many replies are kept for each client."""
 
 LARGE_REPLY = 65_536
 """Replies above this size, in bytes, are not kept longer than needed."""
@@ -58,7 +58,8 @@ class Storage:
         self._answered: list[list[tuple[str, int]]] = [[] for _ in self._groups]
         self.client = os.urandom(8).hex()
         self.channel = f"{stem}:nearer"
-        self._room = asyncio.Semaphore(IN_FLIGHT)
+        # A slot that moves to another node would let the second of two commits overtake the first.
+        self._rooms = [asyncio.Semaphore(1 if link.spread else IN_FLIGHT) for _ in self._groups]
         self._leases = Leases()
         self._remembered, self._remembered_at = 0, 0.0
         if not link.spread:
@@ -139,7 +140,7 @@ class Storage:
     ) -> wire.CommitReply:
         places = [self._place(transition.instance) for transition in transitions]
         partitions = self._groups[group]
-        async with self._room:
+        async with self._rooms[group]:
             self._numbers[group] += 1
             number = self._numbers[group]
             answered, self._answered[group] = self._answered[group], []
