@@ -18,7 +18,7 @@ from durable_primitives.kernel.ids import check_name
 from durable_primitives.kernel.primitive import Definition, Registry
 from durable_primitives.primitives import BUILTIN
 from durable_primitives.services.environment import Environment
-from durable_primitives.services.options import refuse_unknown
+from durable_primitives.services.options import refuse_unknown, whole_number
 from durable_primitives.spi import AuthorityClock, Backend, Runtime, SystemRuntime, open_backend
 from durable_primitives.supervisor import supervise
 
@@ -108,9 +108,7 @@ class DurablePrimitives:
             DefinitionError: `processes` is not a positive number, or the backend belongs to one process.
             StorageError: The store cannot be opened.
         """
-        if isinstance(processes, bool) or not isinstance(processes, int) or processes < 1:
-            raise DefinitionError(f"processes must be a whole number of at least 1, got {processes!r}")
-        if processes == 1:
+        if whole_number(processes, "processes") == 1:
             asyncio.run(self._serve(backend, options))
             return
         store = open_backend(backend)

@@ -75,20 +75,23 @@ def reply_to_commit_delayed():
         assert (world.seconds("commit", actor="client"), world.seconds("answer", actor="client")) == ([0], [5])
 
 
-# A worker's commit: the one that completes an event.
-
-
-def worked_off(fault: str, **options: int) -> QueueWorld:
-    with QueueWorld(f"{fault} commit 1 of {INSTANCE} by worker 1", **options) as world:
+def worked_off(deviation: str, extent: str = "", **options: int) -> QueueWorld:
+    """A world after its one event, and its one deviation, by worker 1."""
+    with QueueWorld(f"{deviation} by worker 1{extent}", **options) as world:
         world.worked_off()
         assert world.is_done
         assert len(world.simulation.choices.taken) == 1
         return world
 
 
+# A worker's commit: the one that completes an event.
+
+COMMIT = f"commit 1 of {INSTANCE}"
+
+
 @does("commit", "crash before")
 def crash_before_commit():
-    world = worked_off("crash before")
+    world = worked_off(f"crash before {COMMIT}")
     assert world.seconds("crash") == [0]
     assert world.seconds("start", actor="worker 1") == [0, 1]
     assert world.ended == ["a", "a"], "the outcome of the first run was not stored"
@@ -97,7 +100,7 @@ def crash_before_commit():
 
 @does("commit", "crash during")
 def crash_during_commit():
-    world = worked_off("crash during")
+    world = worked_off(f"crash during {COMMIT}")
     assert world.seconds("crash") == [0]
     assert world.ended == ["a"], "the outcome was stored"
     assert "queue.completed" not in [event.type for event in world.simulation.events], "nobody heard of it"
@@ -105,7 +108,7 @@ def crash_during_commit():
 
 @does("commit", "crash after")
 def crash_after_commit():
-    world = worked_off("crash after")
+    world = worked_off(f"crash after {COMMIT}")
     assert world.seconds("crash") == [0]
     assert world.ended == ["a"]
     assert "queue.completed" in [event.type for event in world.simulation.events]
@@ -113,7 +116,7 @@ def crash_after_commit():
 
 @does("commit", "shut down at")
 def shutdown_at_commit():
-    world = worked_off("shut down at")
+    world = worked_off(f"shut down at {COMMIT}")
     assert world.seconds("stop", actor="worker 1") == [0]
     assert world.seconds("start", actor="worker 1") == [0, 0]
     assert world.seconds("claim") == [0], "it ended in good order, and had nothing left to give back"
@@ -153,7 +156,7 @@ def paused_during_commit():
 
 @does("commit", "freeze before")
 def frozen_before_commit():
-    world = worked_off("freeze before")
+    world = worked_off(f"freeze before {COMMIT}")
     assert (world.seconds("pause"), world.seconds("resume")) == ([0], [3600])
 
 
@@ -187,51 +190,43 @@ def clock_back_at_commit():
 # A claim.  Worker 1 makes its first one when it starts, and its second one when there is an event.
 
 
-def claimed(fault: str, extent: str = "", **options: int) -> QueueWorld:
-    with QueueWorld(f"{fault} by worker 1{extent}", **options) as world:
-        world.worked_off()
-        assert world.is_done
-        assert len(world.simulation.choices.taken) == 1
-        return world
-
-
 @does("claim", "refuse")
 def claim_refused():
-    assert claimed("refuse claim 2").seconds("claim") == [1], "the worker looks again after a second"
+    assert worked_off("refuse claim 2").seconds("claim") == [1], "the worker looks again after a second"
 
 
 @does("claim", "lose")
 def claim_lost():
-    assert claimed("lose claim 2").seconds("claim") == [1]
+    assert worked_off("lose claim 2").seconds("claim") == [1]
 
 
 @does("claim", "lose the reply of")
 def reply_to_claim_lost():
-    world = claimed("lose the reply of claim 2")
+    world = worked_off("lose the reply of claim 2")
     assert world.seconds("claim") == [0, 30], "it owned the instance and did not know"
     assert world.seconds("handler") == [30]
 
 
 @does("claim", "delay")
 def claim_delayed():
-    world = claimed("delay claim 2", " for 5s")
+    world = worked_off("delay claim 2", " for 5s")
     assert (world.seconds("claim"), world.seconds("handler")) == ([5], [5])
 
 
 @does("claim", "delay the reply of")
 def reply_to_claim_delayed():
-    world = claimed("delay the reply of claim 2", " for 5s")
+    world = worked_off("delay the reply of claim 2", " for 5s")
     assert (world.seconds("claim"), world.seconds("handler")) == ([0], [5])
 
 
 @does("claim", "crash before")
 def crash_before_claim():
-    assert claimed("crash before claim 2").seconds("claim") == [1]
+    assert worked_off("crash before claim 2").seconds("claim") == [1]
 
 
 @does("claim", "crash during")
 def crash_during_claim():
-    world = claimed("crash during claim 2")
+    world = worked_off("crash during claim 2")
     assert (world.seconds("claim"), world.begun) == ([0, 30], ["a"])
 
 
@@ -244,7 +239,7 @@ def crash_after_claim():
 
 @does("claim", "shut down at")
 def shutdown_at_claim():
-    world = claimed("shut down at claim 2")
+    world = worked_off("shut down at claim 2")
     assert world.begun == ["a"]
     assert world.seconds("stop", actor="worker 1") == [0]
     assert [entry.actor for entry in world.entries("claim")] == ["worker 1", "worker 1"], "it gave the lease back"
@@ -253,36 +248,36 @@ def shutdown_at_claim():
 
 @does("claim", "pause before")
 def paused_before_claim():
-    world = claimed("pause before claim 2", workers=2)
+    world = worked_off("pause before claim 2", workers=2)
     assert [entry.actor for entry in world.entries("claim")] == ["worker 2"]
 
 
 @does("claim", "pause during")
 def paused_during_claim():
-    world = claimed("pause during claim 2", workers=2)
+    world = worked_off("pause during claim 2", workers=2)
     assert [entry.actor for entry in world.entries("claim")] == ["worker 1", "worker 2"]
     assert world.seconds("claim") == [0, 30]
 
 
 @does("claim", "freeze before")
 def frozen_before_claim():
-    assert claimed("freeze before claim 2", " for 7s").seconds("claim") == [7]
+    assert worked_off("freeze before claim 2", " for 7s").seconds("claim") == [7]
 
 
 @does("claim", "freeze during")
 def frozen_during_claim():
-    world = claimed("freeze during claim 2", " for 7s")
+    world = worked_off("freeze during claim 2", " for 7s")
     assert (world.seconds("claim"), world.seconds("handler")) == ([0], [7])
 
 
 @does("claim", "put the clock forward at")
 def clock_forward_at_claim():
-    assert claimed("put the clock forward at claim 1", " for 1h").seconds("clock", "+3600000 ms") == [0]
+    assert worked_off("put the clock forward at claim 1", " for 1h").seconds("clock", "+3600000 ms") == [0]
 
 
 @does("claim", "put the clock back at")
 def clock_back_at_claim():
-    world = claimed("put the clock back at claim 1", " for 1s")
+    world = worked_off("put the clock back at claim 1", " for 1s")
     assert world.seconds("clock", "-1000 ms") == [0]
     assert world.seconds("claim") == [1], "it does not start what is due a second later by its clock"
 
@@ -308,14 +303,14 @@ def read_delayed():
 
 @does("read", "crash before")
 def crash_before_read():
-    world = claimed("crash before read 1")
+    world = worked_off("crash before read 1")
     assert world.seconds("crash") == [0]
     assert world.seconds("start", actor="worker 1") == [0, 1]
 
 
 @does("read", "pause before")
 def paused_before_read():
-    world = claimed("pause before read 1", workers=2)
+    world = worked_off("pause before read 1", workers=2)
     assert [entry.actor for entry in world.entries("claim")] == ["worker 2"]
 
 

@@ -8,6 +8,7 @@ A `Backend` is a `Storage` and a `Scheduler` in one object; `Runtime` is the onl
 from durable_primitives._core import xxh3_64
 from durable_primitives.spi.backend import AuthorityClock, Backend, Capabilities, Reply, Scheduler, Storage
 from durable_primitives.spi.loading import open_backend
+from durable_primitives.spi.opening import check_closed, check_open
 from durable_primitives.spi.runtime import Runtime, SystemRuntime
 
 __all__ = [
@@ -19,6 +20,8 @@ __all__ = [
     "Scheduler",
     "Storage",
     "SystemRuntime",
+    "check_closed",
+    "check_open",
     "open_backend",
     "xxh3_64",
 ]

@@ -8,10 +8,10 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from durable_primitives.errors import BackendUnavailableError, DefinitionError, StorageError
+from durable_primitives.errors import DefinitionError, StorageError
 from durable_primitives.kernel.record import DeadLetter, Item, Record, Snapshot, Tally
 from durable_primitives.kernel.transition import ClaimRequest, LeaseRef, Renewal, Transition
-from durable_primitives.spi import Capabilities, Reply
+from durable_primitives.spi import Capabilities, Reply, check_closed, check_open
 from durable_primitives_redis.address import Address, address_of_client, address_of_url, masked, split_options
 from durable_primitives_redis.checks import check_server, check_settings, settings_for
 from durable_primitives_redis.clock import ServerClock
@@ -107,13 +107,7 @@ class RedisBackend:
     # Opening and closing.
 
     async def open(self, namespace: str) -> None:
-        if self._storage is not None:
-            raise StorageError(
-                f"{self.url} is open already",
-                backend=BACKEND,
-                outcome="not_applied",
-                help="make a backend for each namespace",
-            )
+        check_closed(self._storage, self, name=BACKEND)
         link = self._make_link()
         await link.open()
         try:
@@ -146,19 +140,7 @@ class RedisBackend:
         return (ClusterLink if self._address.is_cluster else Link)(self._address, self._seconds)
 
     def _ready(self) -> Storage:
-        if self._storage is None:
-            raise BackendUnavailableError(
-                f"{self.url} is not open", backend=BACKEND, outcome="not_applied", help="await open(namespace) first"
-            )
-        if os.getpid() != self._pid:
-            # Two processes on one connection would read each other's replies.
-            raise BackendUnavailableError(
-                f"{self.url} was opened by process {self._pid} and is used by its child {os.getpid()}",
-                backend=BACKEND,
-                outcome="not_applied",
-                help="open a backend in each process, after the fork",
-            )
-        return self._storage
+        return check_open(self._storage, self, name=BACKEND, pid=self._pid)
 
     # Changing it.
 

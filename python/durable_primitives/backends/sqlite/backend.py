@@ -17,10 +17,11 @@ from durable_primitives.backends.sqlite.failures import BACKEND
 from durable_primitives.backends.sqlite.reader import Reader
 from durable_primitives.backends.sqlite.thread import Owned, OwnerThread
 from durable_primitives.backends.sqlite.writer import Writer
-from durable_primitives.errors import BackendUnavailableError, DefinitionError, StorageError, unknown_option
+from durable_primitives.errors import DefinitionError, unknown_option
 from durable_primitives.kernel.record import DeadLetter, Item, Record, Snapshot, Tally
 from durable_primitives.kernel.transition import ClaimRequest, LeaseRef, Renewal, Transition
 from durable_primitives.spi.backend import Capabilities, Reply
+from durable_primitives.spi.opening import check_closed, check_open
 
 RECHECK_SECONDS = 1.0
 """How long a lost wake-up can be missed."""
@@ -107,13 +108,7 @@ class SQLiteBackend:
     # Opening and closing.
 
     async def open(self, namespace: str) -> None:
-        if self._writer is not None:
-            raise StorageError(
-                f"{self.url} is open already",
-                backend=BACKEND,
-                outcome="not_applied",
-                help="make a backend for each namespace",
-            )
+        check_closed(self._writer, self, name=BACKEND)
         check_version()
         self._pid, self._loop = os.getpid(), asyncio.get_running_loop()
         self._doorbell = Doorbell(self._path, namespace)
@@ -142,19 +137,7 @@ class SQLiteBackend:
             self._listening = None
 
     def _ready(self, thread: OwnerThread[Owned] | None) -> OwnerThread[Owned]:
-        if thread is None:
-            raise BackendUnavailableError(
-                f"{self.url} is not open", backend=BACKEND, outcome="not_applied", help="await open(namespace) first"
-            )
-        if os.getpid() != self._pid:
-            # A connection that crosses a fork would drop the parent's locks and damage the file.
-            raise BackendUnavailableError(
-                f"{self.url} was opened by process {self._pid} and is used by its child {os.getpid()}",
-                backend=BACKEND,
-                outcome="not_applied",
-                help="open a backend in each process, after the fork",
-            )
-        return thread
+        return check_open(thread, self, name=BACKEND, pid=self._pid)
 
     # Changing it.
 

@@ -28,6 +28,7 @@ from durable_primitives.primitives.queue.results import (
 from durable_primitives.primitives.queue.routing import Router
 from durable_primitives.primitives.queue.summary import summarise
 from durable_primitives.services.limits import limited
+from durable_primitives.services.options import whole_number
 from durable_primitives.services.senders import Sender
 
 E = TypeVar("E")
@@ -188,7 +189,7 @@ class QueueClient(Generic[E]):
         return await self._hold("resume", index)
 
     async def _hold(self, operation: str, index: int | None) -> QueuePauseResult:
-        indexes = await self._indexes() if index is None else [self._checked_index(index)]
+        indexes = await self._indexes() if index is None else [whole_number(index, "index", at_least=0)]
         held = [await self._ask(one, operation, _NOTHING) for one in indexes]
         name = "*" if index is None else str(index)
         return QueuePauseResult(instance_id("queue", self._definition.name, name), all(held))
@@ -199,7 +200,7 @@ class QueueClient(Generic[E]):
 
     async def instance_status(self, index: int) -> QueueStatus:
         """The counts of one instance."""
-        count: InstanceCount = await self._ask(self._checked_index(index), "status", _NOTHING)
+        count: InstanceCount = await self._ask(whole_number(index, "index", at_least=0), "status", _NOTHING)
         return summarise([count], 1, self._sender.now())
 
     async def clear(self) -> QueueClearResult:
@@ -229,11 +230,6 @@ class QueueClient(Generic[E]):
         """Every instance that may hold something: those of today, and those of a larger `concurrency` of the past."""
         stored: Iterable[int] = await self._deliver(Call("queue", self._definition.name, "", "indexes", _NOTHING))
         return sorted({*range(self._definition.concurrency), *stored})
-
-    def _checked_index(self, index: int) -> int:
-        if isinstance(index, bool) or not isinstance(index, int) or index < 0:
-            raise DefinitionError(f"index must be a whole number of at least 0, got {index!r}")
-        return index
 
 
 def _checked_priority(priority: int) -> int:
