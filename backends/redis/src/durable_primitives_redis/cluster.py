@@ -91,11 +91,11 @@ class ClusterLink:
                 return await link.evaluate(script, keys, args, until)
             except StorageError as error:
                 left = link is not None and link not in self._links.values()
-                unknown = unknown or (left and error.outcome == "unknown")
+                unknown = unknown or error.outcome == "unknown"
                 again = left or place is None or self._is_elsewhere(error, slot, place)
                 if not again or self._closed or loop.time() + pause >= until:
                     if unknown:
-                        # What was sent to a node that left may have had its effect.
+                        # What was sent to another node before, or to a node that left, may have had its effect.
                         error.outcome = "unknown"
                     raise
             await asyncio.sleep(pause)
