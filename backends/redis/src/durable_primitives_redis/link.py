@@ -42,6 +42,8 @@ class Channel(Protocol):
     async def open(self) -> None: ...
     async def close(self) -> None: ...
     def nodes(self) -> Sequence[Link]: ...
+    def addresses(self) -> Sequence[Address]: ...
+    def twin(self) -> Channel: ...
     async def run(self, script: Script, key: str, *args: bytes | str) -> Any: ...
 
 
@@ -141,6 +143,14 @@ class Link:
     def nodes(self) -> Sequence[Link]:
         """The links of which this one is made."""
         return (self,)
+
+    def addresses(self) -> Sequence[Address]:
+        """Where messages are heard, at any of them."""
+        return (self._address,)
+
+    def twin(self) -> Link:
+        """Another link to the same place, which is not open, for another event loop."""
+        return Link(self._address, self._seconds)
 
     async def run(self, script: Script, key: str, *args: bytes | str) -> Any:
         """The reply of a script.  Raises a `StorageError` with what became of it."""
