@@ -54,11 +54,11 @@ local function add(w, new, at, arrivals, ranks)
   items[n + 1] = name
   if plain then
     arrivals.plain_end = arrivals.plain_end or pack(at, nil, 0, 0, 0, 0, 0, nil, true)
-    items[n + 2] = struct_pack('>BBI4', 0x9c, 0xce, seq) .. pack(id) .. new.payload .. arrivals.plain_end
+    items[n + 2] = struct_pack('>BBI4', 0x9c, 0xce, seq) .. new.front .. arrivals.plain_end
     receipt = id and struct_pack('>BBI4BI4BBB', 0x95, 0xce, seq, 0xce, position, 0, 0, 0)
     add_pair(pairs_of, 'ready', 0, name)
   else
-    items[n + 2] = '\156' .. pack(seq, id) .. new.payload .. pack(at, lane, due, rank, segment, 0, 0, nil, new.blocks)
+    items[n + 2] = '\156' .. pack(seq) .. new.front .. pack(at, lane, due, rank, segment, 0, 0, nil, new.blocks)
     receipt = id and live_receipt(seq, position, due, rank, segment)
     if due < NEVER or lane then
       offer(pairs_of, { seq = seq, lane = lane, due = due, rank = rank, attempt = 0, blocks = new.blocks })

@@ -27,12 +27,15 @@ local function read_removal(buffer, offset)
   }, offset
 end
 
+-- Its `front` is id and payload as they came, and as they stand in an item.
 local function read_new_item(buffer, offset)
-  local id, payload, lane, due, rank, fresh, blocks
+  local id, lane, due, rank, fresh, blocks
+  local start = offset + 2
   offset, id = unpack_one(buffer, offset + 1)
-  payload, offset = read_bytes(buffer, offset)
+  offset = skip_bytes(buffer, offset)
+  local front = sub(buffer, start, offset)
   offset, lane, due, rank, fresh, blocks = unpack_limit(buffer, 5, offset)
-  return { id = id, payload = payload, lane = lane, due = due, rank = rank, fresh = fresh, blocks = blocks }, offset
+  return { id = id, front = front, lane = lane, due = due, rank = rank, fresh = fresh, blocks = blocks }, offset
 end
 
 -- `Create` and `Put`: both are a status, data, and two more.
