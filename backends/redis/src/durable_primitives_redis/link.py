@@ -13,6 +13,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
+from hiredis import pack_command
+
 from durable_primitives.errors import BackendUnavailableError, Outcome, StorageError
 from durable_primitives.logs import get_logger
 from durable_primitives_redis.address import CONNECT_SECONDS, Address, Connection
@@ -177,10 +179,9 @@ class Link:
             raise StorageError(f"{self._address.url} is closed", backend=BACKEND, outcome="not_applied")
         connection = self._connection
         loop = self._loop
-        packer = connection or self._address.connection()
         now = loop.time()
         deadline = now + self._seconds if until is None else until
-        request = _Request(packer.pack_command(*args), deadline, loop.create_future())
+        request = _Request([pack_command(args)], deadline, loop.create_future())
         request.timer = loop.call_later((deadline - now) / 2, self._tick, request)
         self._pending.append(request)
         if connection is not None and connection.is_connected:
