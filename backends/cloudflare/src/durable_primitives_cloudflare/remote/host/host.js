@@ -86,7 +86,7 @@ export class DurablePrimitivesStore extends DurableObject {
     const before = this.answers.get(client);
     if (before?.number === number && before.reply !== null) return before.reply;
     // A second sending whose first one may have reached this object in an earlier life, or was answered and forgotten.
-    if (before?.number >= number || (since !== null && Number(since) <= this.began)) return { unknown: true };
+    if (before?.number >= number || (since !== null && Number(since) <= this.began)) return null;
     const reply = this.ctx.storage.transactionSync(() => this.#commit(transitions.map(wire.readTransition), wire.readRequest(request)));
     this.answers.delete(client);
     this.answers.set(client, { number, reply: JSON.stringify(reply).length <= LARGEST_ANSWER ? reply : null });
