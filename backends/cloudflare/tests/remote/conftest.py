@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 
 import pytest
@@ -26,12 +26,19 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
 
 
 @pytest.fixture
-def own_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    """A running host of the test's own, to be killed."""
-    host = Host(tmp_path_factory.mktemp("host"))
-    host.start()
-    yield host
-    host.stop()
+def make_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Host]]:
+    """Running hosts of the test's own: ``make_host(changes={...}, env={...})``."""
+    hosts: list[Host] = []
+
+    def make(**options: Mapping[str, str]) -> Host:
+        host = Host(tmp_path_factory.mktemp("host"), **options)
+        hosts.append(host)
+        host.start()
+        return host
+
+    yield make
+    for host in hosts:
+        host.stop()
 
 
 @pytest.fixture

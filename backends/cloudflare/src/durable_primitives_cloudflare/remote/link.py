@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from io import BytesIO
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -132,7 +133,7 @@ class Link:
         headers = sign(self._keys, "POST", target, body, self._now())
         headers["content-type"] = "application/json"
         where = URL(self._base + target, encoded=True)
-        async with self._session.post(where, data=body, headers=headers, allow_redirects=False) as reply:
+        async with self._session.post(where, data=BytesIO(body), headers=headers, allow_redirects=False) as reply:
             answer = await reply.read()
             now = reply.headers.get("x-dp-now", "")
             ours = now.isascii() and now.isdigit()

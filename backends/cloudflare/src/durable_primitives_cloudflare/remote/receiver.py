@@ -46,10 +46,10 @@ class Receiver:
             if self._runner is None:
                 application = web.Application(client_max_size=MAX_BODY)
                 application.router.add_post(CALLBACK_PATH, self._take)
-                runner = web.AppRunner(application, access_log=None, handle_signals=False)
+                runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=1.0)
                 await runner.setup()
                 try:
-                    await web.TCPSite(runner, *address, reuse_port=True, shutdown_timeout=1.0).start()
+                    await web.TCPSite(runner, *address, reuse_port=True).start()
                 except BaseException:
                     await runner.cleanup()
                     raise

@@ -237,6 +237,7 @@ export class DurablePrimitivesStore extends DurableObject {
 
 const host = DurablePrimitivesStore.prototype;
 const VERBS = {
+  __proto__: null,
   open: host.open, commit: host.commit, renew: host.renew, sweep: host.sweep, load: host.load, items: host.items,
   letters: host.letters, scan: host.scan, tally: host.tally, due: host.due, next_due: host.nextDue, usage: host.counted,
 };
