@@ -15,7 +15,7 @@
 import { DurableObject } from "cloudflare:workers";
 
 import { alarmOf, apply, claim, renew } from "./apply.js";
-import { Rows } from "./rows.js";
+import { RowTooLargeError, Rows } from "./rows.js";
 import { keysOf, sign, verify } from "./signing.js";
 import * as wire from "./wire.js";
 
@@ -60,7 +60,8 @@ export class DurablePrimitivesStore extends DurableObject {
     } catch (error) {
       // Whatever it was about to write was rolled back.
       const text = String(error?.message ?? error);
-      return answer(/SQLITE_FULL|full/i.test(text) ? 507 : 500, { error: text });
+      const status = error instanceof RowTooLargeError ? 413 : /SQLITE_FULL/.test(text) ? 507 : 500;
+      return answer(status, { error: text });
     } finally {
       this.#heal();
     }
@@ -217,7 +218,7 @@ export class DurablePrimitivesStore extends DurableObject {
       await this.#callEngine();
     } catch (error) {
       console.error(`the engine was not called: ${error}`);
-      if (this.armed === null) this.#arm(Date.now() + CALL_AGAIN_MS.least);
+      if (this.armed === null || this.armed <= Date.now()) this.#arm(Date.now() + CALL_AGAIN_MS.least);
     }
   }
 
