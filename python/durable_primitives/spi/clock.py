@@ -23,6 +23,11 @@ class StoreClock:
         """The best bound of this window."""
         self._ends = -math.inf
 
+    @property
+    def known(self) -> bool:
+        """Whether the store has said anything yet; before that `time` means nothing."""
+        return self._best > -math.inf
+
     def note(self, micros: int) -> None:
         """A reply has just arrived that was made at this time of the server."""
         now = time.monotonic()

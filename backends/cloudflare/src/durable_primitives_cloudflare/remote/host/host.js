@@ -15,7 +15,7 @@
 import { DurableObject } from "cloudflare:workers";
 
 import { alarmOf, apply, claim, renew } from "./apply.js";
-import { Rows } from "./rows.js";
+import { RowTooLargeError, Rows } from "./rows.js";
 import { keysOf, sign, verify } from "./signing.js";
 import * as wire from "./wire.js";
 
@@ -60,7 +60,8 @@ export class DurablePrimitivesStore extends DurableObject {
     } catch (error) {
       // Whatever it was about to write was rolled back.
       const text = String(error?.message ?? error);
-      return answer(/SQLITE_FULL|full/i.test(text) ? 507 : 500, { error: text });
+      const status = error instanceof RowTooLargeError ? 413 : /SQLITE_FULL/.test(text) ? 507 : 500;
+      return answer(status, { error: text });
     } finally {
       this.#heal();
     }
@@ -86,7 +87,7 @@ export class DurablePrimitivesStore extends DurableObject {
     const before = this.answers.get(client);
     if (before?.number === number && before.reply !== null) return before.reply;
     // A second sending whose first one may have reached this object in an earlier life, or was answered and forgotten.
-    if (before?.number >= number || (since !== null && Number(since) <= this.began)) return { unknown: true };
+    if (before?.number >= number || (since !== null && Number(since) <= this.began)) return null;
     const reply = this.ctx.storage.transactionSync(() => this.#commit(transitions.map(wire.readTransition), wire.readRequest(request)));
     this.answers.delete(client);
     this.answers.set(client, { number, reply: JSON.stringify(reply).length <= LARGEST_ANSWER ? reply : null });
@@ -217,7 +218,7 @@ export class DurablePrimitivesStore extends DurableObject {
       await this.#callEngine();
     } catch (error) {
       console.error(`the engine was not called: ${error}`);
-      if (this.armed === null) this.#arm(Date.now() + CALL_AGAIN_MS.least);
+      if (this.armed === null || this.armed <= Date.now()) this.#arm(Date.now() + CALL_AGAIN_MS.least);
     }
   }
 
@@ -237,6 +238,7 @@ export class DurablePrimitivesStore extends DurableObject {
 
 const host = DurablePrimitivesStore.prototype;
 const VERBS = {
+  __proto__: null,
   open: host.open, commit: host.commit, renew: host.renew, sweep: host.sweep, load: host.load, items: host.items,
   letters: host.letters, scan: host.scan, tally: host.tally, due: host.due, next_due: host.nextDue, usage: host.counted,
 };

@@ -7,7 +7,8 @@
 
 import { NEVER, RECORD, toBase64, toBytes } from "./wire.js";
 
-// What one row may hold on Cloudflare is 2 MB; the local runtime would take more.
+// What one row may hold on Cloudflare.  The local runtime would take more, so it is looked at here.
+const ROW_BYTES = 2_000_000;
 const PART_BYTES = 1_500_000;
 // A reply stays small enough for the memory of an object.
 export const REPLY_BYTES = 8 << 20;
@@ -45,6 +46,13 @@ const SCHEMA = `
 `;
 const AWAY = "SELECT value FROM json_each(?2)";
 
+export class RowTooLargeError extends Error {}
+
+function fits(...parts) {
+  const size = parts.reduce((sum, part) => sum + (part?.byteLength ?? part?.length ?? 8), 0);
+  if (size > ROW_BYTES) throw new RowTooLargeError(`a row may hold ${ROW_BYTES} bytes, this one has ${size}`);
+}
+
 export class Rows {
   constructor(sql) {
     this.sql = sql;
@@ -78,12 +86,14 @@ export class Rows {
   }
 
   store(record, alarm) {
-    const { data, ...rest } = record;
+    const text = JSON.stringify(RECORD.map((name) => (name === "data" ? null : record[name] ?? null)));
+    const data = toBytes(record.data);
+    fits(text, data);
     this.all(
       `INSERT INTO instance (instance, alarm, purge_at, record, data) VALUES (?, ?, ?, ?, ?)
        ON CONFLICT (instance) DO UPDATE SET alarm = excluded.alarm, purge_at = excluded.purge_at,
          record = excluded.record, data = excluded.data`,
-      record.instance, alarm, record.purge_at, JSON.stringify(RECORD.map((name) => rest[name] ?? null)), toBytes(data),
+      record.instance, alarm, record.purge_at, text, data,
     );
   }
 
@@ -141,10 +151,12 @@ export class Rows {
   // Items.
 
   accept(record, fresh, at, rank, seq, position) {
+    const payload = toBytes(fresh.payload);
+    fits(record.instance, fresh.lane, fresh.id, payload);
     this.all(
       "INSERT INTO item VALUES (?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, NULL, ?)",
       record.instance, fresh.due, rank, seq, record.segment, at, fresh.blocks ? 1 : 0, fresh.lane, fresh.id,
-      toBytes(fresh.payload),
+      payload,
     );
     if (fresh.id !== null) this.putReceipt(record, fresh.id, seq, position, fresh.due, rank, record.segment);
   }
@@ -311,6 +323,7 @@ export class Rows {
   keepLetter(record, letter) {
     this.dropLetter(record, letter.id);
     const payload = toBytes(letter.payload);
+    fits(record.instance, letter.id, letter.lane, letter.error);
     let parts = 0;
     for (let at = 0; at < payload.length; at += PART_BYTES) {
       this.all(

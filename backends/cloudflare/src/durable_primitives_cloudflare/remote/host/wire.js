@@ -42,12 +42,14 @@ const NEVER_ON_THE_WIRE = JSON.rawJSON("1152921504606846976");
 const read = (names, row) => Object.fromEntries(names.map((name, index) => [name, row[index]]));
 const write = (names, row) => names.map((name) => row[name] ?? null);
 
+// No moment is as late as never.
+const readAt = (row) => ({ ...row, at: Math.min(row.at, NEVER - 1) });
 const readDue = (row) => (row.due > NEVER ? { ...row, due: NEVER } : row);
 const writeDue = (row) => (row.due === NEVER ? { ...row, due: NEVER_ON_THE_WIRE } : row);
 const readItem = (row) => (row === null ? null : readDue(read(ITEM, row)));
 
 export function readTransition(row) {
-  const t = read(TRANSITION, row);
+  const t = readAt(read(TRANSITION, row));
   for (const [name, names] of Object.entries(PARTS)) {
     t[name] = t[name] === null ? null : read(names, t[name]);
   }
@@ -61,7 +63,7 @@ export function readTransition(row) {
   return t;
 }
 
-export const readRequest = (row) => (row === null ? null : read(REQUEST, row));
+export const readRequest = (row) => (row === null ? null : readAt(read(REQUEST, row)));
 export const writeRecord = (record) => write(RECORD, record);
 export const writeReceipt = (receipt) => write(RECEIPT, writeDue(receipt));
 export const writeItem = (item) =>
