@@ -1,4 +1,4 @@
-"""The storage of a Durable Object on the sqlite3 of Python: the same SQL, the same rollbacks, an alarm that a test fires."""
+"""The storage of a Durable Object on the sqlite3 of Python: the same SQL and rollbacks, an alarm that a test fires."""
 
 from __future__ import annotations
 

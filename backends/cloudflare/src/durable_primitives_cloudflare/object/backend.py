@@ -154,6 +154,12 @@ class ObjectBackend:
         """See to it that the alarm stands where it must."""
         self._transact(lambda: None)
 
+    def heal(self) -> None:
+        """`rearm`, if an alarm that should have fired did not."""
+        due = self.wanted()
+        if due is not None and due <= self._now():
+            self.rearm()
+
     def _transact(self, body: Callable[[], T]) -> T:
         before = self.next_alarm()
 
