@@ -16,6 +16,7 @@ from ..workerd import Workerd
 from . import pyodide_wheels
 
 HERE = Path(__file__).parent / "standin"
+APP = HERE / "app.py"
 RUNTIME = ("pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip", "pyodide-lock.json")
 
 CONFIG = """

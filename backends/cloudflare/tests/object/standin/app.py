@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from unittest import SkipTest
 from urllib.parse import urlparse
 
 from workers import Response, WorkerEntrypoint
@@ -17,8 +18,10 @@ from durable_primitives import (
     QueueExecuteContext,
     create_durable_primitives,
 )
+from durable_primitives.testing import conformance
 from durable_primitives_cloudflare.object import PrimitivesClient
-from durable_primitives_cloudflare.object.platform import BoundObjects
+from durable_primitives_cloudflare.object.backend import ObjectBackend
+from durable_primitives_cloudflare.object.platform import BoundObjects, WorkersStorage
 from durable_primitives_cloudflare.object.worker import make_engine
 
 
@@ -34,6 +37,10 @@ async def mails(ctx: QueueExecuteContext[str]) -> None:
 @Queue.make("plain", event_schema=str)
 def plain(ctx: QueueExecuteContext[str]) -> None:
     """Not async: there are no threads here, so it runs on the loop."""
+
+
+@Queue.make("billed", event_schema=str)
+async def billed(ctx: QueueExecuteContext[str]) -> None: ...
 
 
 @Queue.make("slow", event_schema=str)
@@ -57,7 +64,26 @@ async def chain(ctx: ContinuousContext[int]) -> None:
         ctx.schedule(ctx.now())
 
 
-primitives = create_durable_primitives(mails, plain, slow, seen, notes, chain, log)
+primitives = create_durable_primitives(mails, plain, billed, slow, seen, notes, chain, log)
+
+
+class OneOfMany(WorkersStorage):
+    """Tables of its own among those of the object: a promise may be about several stores.
+
+    Its alarms lie in 1970: at once they would set the engine on what the suite looks at.
+    """
+
+    made = 0
+
+    def __init__(self, ctx: object) -> None:
+        super().__init__(ctx)
+        OneOfMany.made += 1
+        self._tables = f"store_{OneOfMany.made}_"
+
+    def execute(self, statement: str, *parameters: object) -> object:
+        return super().execute(statement.replace("durable_", self._tables), *parameters)
+
+    def set_alarm(self, at: int) -> None: ...
 
 
 class DurablePrimitivesEngine(make_engine(primitives)):
@@ -67,6 +93,24 @@ class DurablePrimitivesEngine(make_engine(primitives)):
         self.storage.rows_written = self.host.backend.alarm.writes = 0
         fired, self.fired = getattr(self, "fired", 0), 0
         return json.dumps([rows, alarms, fired]).encode()
+
+    async def conform(self, part: str, id: str, request: object) -> bytes:
+        """Try the promises of one property on the storage of this object, one after the other."""
+        failed = []
+        for name, case in conformance.cases(part):
+            try:
+                await case(conformance.FactoryHarness(self.fresh, self.reopened))
+            except SkipTest:
+                continue
+            except Exception as error:
+                failed.append([name, repr(error)])
+        return json.dumps(failed).encode()
+
+    def fresh(self) -> ObjectBackend:
+        return ObjectBackend(OneOfMany(self.ctx), lambda: 0)
+
+    def reopened(self, backend: ObjectBackend) -> ObjectBackend:
+        return ObjectBackend(backend.storage, lambda: 0)
 
     async def alarm(self, info: object = None) -> None:
         self.fired = getattr(self, "fired", 0) + 1
@@ -104,6 +148,9 @@ class Default(WorkerEntrypoint):
     async def continuous_status(self, client, name, id):
         status = await client.continuous(name).status(id)
         return {"status": status.status, "runs": status.run_count, "state": await client.continuous(name).get_state(id)}
+
+    async def conform(self, client, part):
+        return json.loads(await BoundObjects(self.env.PRIMITIVES).call(f"conform {part}", "conform", part, "", b""))
 
     async def bill(self, client, object_name):
         return json.loads(await BoundObjects(self.env.PRIMITIVES).call(object_name, "bill", "", "", b""))
