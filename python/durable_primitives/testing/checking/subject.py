@@ -32,9 +32,7 @@ class Subject:
         invariants: What must hold of its state.
     """
 
-    def __init__(
-        self, *definitions: Any, effects: Effects | None = None, invariants: Iterable[Invariant] = ()
-    ) -> None:
+    def __init__(self, *definitions: Any, effects: Effects | None = None, invariants: Iterable[Invariant] = ()) -> None:
         self.definition = definitions[0]
         self.definitions = definitions
         self.effects = effects
@@ -68,7 +66,7 @@ class Subject:
 
     def _gathering(self, definition: Any) -> ByReducer[Any, Any]:
         gathering: Any = definition.gathering
-        state = CheckedCodec(gathering.state, self._tell, self.invariants if definition is self.definition else ())
+        state: Any = CheckedCodec(gathering.state, self._tell, self.invariants if definition is self.definition else ())
         reducer = PureReducer(gathering.reducer, definition.event, gathering.state, self._tell)
         return ByReducer(definition.event, state, reducer)
 
@@ -153,5 +151,3 @@ def _has_content(cell: Any) -> bool:
 def _is_definition(value: Any) -> bool:
     kinds = ("continuous", "buffer", "queue")
     return isinstance(getattr(type(value), "kind", None), str) and value.kind in kinds and hasattr(value, "execute")
-
-
