@@ -22,7 +22,7 @@ class Note(Struct, frozen=True):
     text: str
 
 
-@specimens.breaks("handler_repeatable", effects=effects)
+@specimens.breaks("handler_is_repeatable", effects=effects)
 @Buffer.make("notices", event_schema=Note, max_events=3, flush_after="1 minute")
 async def notices(ctx: BufferExecuteContext[list[Note]]) -> None:
     """Sends one mail after the other: when one fails, the retry sends those before it again."""
@@ -31,7 +31,7 @@ async def notices(ctx: BufferExecuteContext[list[Note]]) -> None:
         await asyncio.sleep(1)
 
 
-@specimens.breaks("handler_repeatable", effects=effects)
+@specimens.breaks("handler_is_repeatable", effects=effects)
 @Buffer.make("uploads", event_schema=str, max_events=5, flush_after="1 minute")
 async def uploads(ctx: BufferExecuteContext[list[str]]) -> None:
     """Names the file after the attempt: each retry leaves another copy of the batch in the bucket."""
@@ -44,7 +44,7 @@ class Click(BaseModel):
     seconds: int = 0
 
 
-@specimens.breaks("handler_fails")
+@specimens.breaks("accepts_events")
 @Buffer.make("clicks", event_schema=Click, max_events=10, flush_after="1 minute")
 async def clicks(ctx: BufferExecuteContext[list[Click]]) -> Any:
     """Returns how many it sent, which fails the attempt: each batch is sent three times and ends as a dead letter."""
@@ -57,7 +57,7 @@ async def alert(state: list[str] | None, error: BaseException, ctx: BufferDeadLe
     print(f"{ctx.id}: {body.status_code}")
 
 
-@specimens.breaks("hook")
+@specimens.breaks("hook_does_not_raise")
 @Buffer.make("exports", event_schema=str, max_events=5, flush_after="1 minute", on_dead_letter=alert)
 async def exports(ctx: BufferExecuteContext[list[str]]) -> None:
     """Its dead-letter hook expects an HTTP error: of a timeout nobody is told."""
@@ -67,7 +67,7 @@ async def exports(ctx: BufferExecuteContext[list[str]]) -> None:
 outbox: list[str] = []
 
 
-@specimens.breaks("memory", "effect_lost", effects=effects)
+@specimens.breaks("memory_is_lost", "effect_is_not_lost", effects=effects)
 @Buffer.make("bulk", event_schema=str, max_events=2, flush_after="1 minute")
 async def bulk(ctx: BufferExecuteContext[list[str]]) -> None:
     """Gathers batches in a list of the process until it is worth a request: a restart loses what is in it."""
@@ -103,13 +103,13 @@ def to_celsius(raw: Any) -> Any:
     return {"sensor": raw["sensor"], "celsius": (raw.get("fahrenheit", 32) - 32) * 5 / 9}
 
 
-@specimens.breaks("migration")
+@specimens.breaks("migration_keeps_fields")
 @Buffer.make("measures", event_schema=Measure, max_events=5, schema_version=2, migrate={1: to_celsius})
 async def measures(ctx: BufferExecuteContext[list[Measure]]) -> None:
     """Its migration names the fields that it keeps, and forgets one: old measures lose their place at a deploy."""
 
 
-@specimens.breaks("cancellation")
+@specimens.breaks("honours_cancellation")
 @Buffer.make("archives", event_schema=str, max_events=5, flush_after="1 minute", timeout="30 seconds")
 async def archives(ctx: BufferExecuteContext[list[str]]) -> None:
     """Takes being cancelled for a failed try of its own, and tries again: the timeout never ends it."""
@@ -122,7 +122,7 @@ async def archives(ctx: BufferExecuteContext[list[str]]) -> None:
             return
 
 
-@specimens.breaks("effect_lost", effects=effects)
+@specimens.breaks("effect_is_not_lost", effects=effects)
 @Buffer.make("letters", event_schema=str, max_events=5, flush_after="1 minute", retry=RetryPolicy(max_attempts=3))
 async def letters(ctx: BufferExecuteContext[list[str]]) -> None:
     """Gives up by itself at the last attempt, so that nobody is paged: the batch counts as sent, and is nowhere."""

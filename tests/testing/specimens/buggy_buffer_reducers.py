@@ -31,7 +31,7 @@ def stamp(ctx: BufferEventContext[str, Stamped]) -> Stamped:
     return Stamped(texts=[*texts, ctx.event], updated=datetime.now(UTC))
 
 
-stamped = specimens.breaks("reducer_pure")(
+stamped = specimens.breaks("reducer_is_pure")(
     Buffer.make("stamped", event_schema=str, state_schema=Stamped, on_event=stamp, execute=send, max_events=20)
 )
 
@@ -42,7 +42,7 @@ def sample(ctx: BufferEventContext[int, list[int]]) -> list[int]:
     return [*kept, ctx.event] if random.random() < 0.5 else kept
 
 
-sampled = specimens.breaks("reducer_pure")(
+sampled = specimens.breaks("reducer_is_pure")(
     Buffer.make("sampled", event_schema=int, state_schema=list[int], on_event=sample, execute=send, max_events=20)
 )
 
@@ -52,7 +52,7 @@ def distinct(ctx: BufferEventContext[str, list[str]]) -> list[str]:
     return list({*(ctx.state or []), ctx.event})
 
 
-distinct_tags = specimens.breaks("reducer_pure")(
+distinct_tags = specimens.breaks("reducer_is_pure")(
     Buffer.make(
         "distinct_tags", event_schema=str, state_schema=list[str], on_event=distinct, execute=send, max_events=20
     )
@@ -69,7 +69,7 @@ def gather(ctx: BufferEventContext[str, list[str]]) -> list[str]:
     return state
 
 
-gathered = specimens.breaks("reducer_pure")(
+gathered = specimens.breaks("reducer_is_pure")(
     Buffer.make("gathered", event_schema=str, state_schema=list[str], on_event=gather, execute=send, max_events=20)
 )
 
@@ -86,7 +86,7 @@ def tally(ctx: BufferEventContext[str, Tally]) -> Tally:
     return ctx.state
 
 
-tallies = specimens.breaks("reducer_pure")(
+tallies = specimens.breaks("reducer_is_pure")(
     Buffer.make("tallies", event_schema=str, state_schema=Tally, on_event=tally, execute=send, max_events=20)
 )
 
@@ -102,7 +102,7 @@ def coupons(ctx: BufferEventContext[Order, list[str]]) -> list[str]:
     return sorted({*(ctx.state or []), ctx.event["coupon"]})
 
 
-coupons_used = specimens.breaks("reducer_raises")(
+coupons_used = specimens.breaks("accepts_events")(
     Buffer.make(
         "coupons_used", event_schema=Order, state_schema=list[str], on_event=coupons, execute=send, max_events=20
     )
@@ -114,7 +114,7 @@ def unit_price(ctx: BufferEventContext[Order, int]) -> int:
     return max(ctx.state or 0, ctx.event["price"] // ctx.event["quantity"])
 
 
-unit_prices = specimens.breaks("reducer_raises")(
+unit_prices = specimens.breaks("accepts_events")(
     Buffer.make("unit_prices", event_schema=Order, state_schema=int, on_event=unit_price, execute=send, max_events=20)
 )
 
@@ -125,7 +125,7 @@ def quote(ctx: BufferEventContext[str, str]) -> str:
     return f"{before}\n> {before}\n{ctx.event}"
 
 
-quotes = specimens.breaks("bounded")(
+quotes = specimens.breaks("state_is_bounded")(
     Buffer.make("quotes", event_schema=str, state_schema=str, on_event=quote, execute=send, max_events=20)
 )
 
@@ -140,7 +140,7 @@ def users(ctx: BufferEventContext[str, Seen]) -> Seen:
     return {"users": before | {ctx.event}}
 
 
-active_users = specimens.breaks("state_round_trip")(
+active_users = specimens.breaks("state_round_trips")(
     Buffer.make("active_users", event_schema=str, state_schema=Seen, on_event=users, execute=send, max_events=20)
 )
 
@@ -158,7 +158,7 @@ def number(ctx: BufferEventContext[str, list[Numbered]]) -> list[Numbered]:
     return [*(ctx.state or []), Numbered(next(numbers), ctx.event)]
 
 
-numbered = specimens.breaks("reducer_pure")(
+numbered = specimens.breaks("reducer_is_pure")(
     Buffer.make("numbered", event_schema=str, state_schema=list[Numbered], on_event=number, execute=send, max_events=20)
 )
 

@@ -49,7 +49,7 @@ class Subscription(Struct):
     charged: bool = False
 
 
-@specimens.breaks("handler_repeatable", effects=effects)
+@specimens.breaks("handler_is_repeatable", effects=effects)
 @Continuous.make("subscriptions", state_schema=Subscription, schedule=Continuous.every("1 day"))
 async def subscriptions(ctx: ContinuousContext[Subscription]) -> None:
     """Charges, and notes it in the state, which is stored later: a crash in between charges the customer twice."""
@@ -62,14 +62,14 @@ class Renewal(TypedDict):
     domain: str
 
 
-@specimens.breaks("handler_repeatable", effects=effects)
+@specimens.breaks("handler_is_repeatable", effects=effects)
 @Continuous.make("renewals", state_schema=Renewal, schedule=Continuous.every("1 day"))
 async def renewals(ctx: ContinuousContext[Renewal]) -> None:
     """The idempotency key contains the attempt, so the registrar takes each retry for another order."""
     effects.record(f"{ctx.id}/{ctx.run_count}/{ctx.attempt}", f"renew {ctx.state['domain']}")
 
 
-@specimens.breaks("cancellation")
+@specimens.breaks("honours_cancellation")
 @Continuous.make("stubborn", state_schema=int, schedule=Continuous.every("1 hour"), timeout="10 seconds")
 async def stubborn(ctx: ContinuousContext[int]) -> None:
     """Goes on when it is cancelled: the timeout never ends it, and a deploy waits for it until it is killed."""
@@ -92,7 +92,7 @@ async def polls(ctx: ContinuousContext[int]) -> None:
 ran = 0
 
 
-@specimens.breaks("memory")
+@specimens.breaks("memory_is_lost")
 @Continuous.make("counted", state_schema=int, schedule=Continuous.every("1 minute"))
 async def counted(ctx: ContinuousContext[int]) -> None:
     """Counts in a variable of the module: after a restart the stored count begins again at 1."""
@@ -151,7 +151,7 @@ def hourly(previous: datetime | None, now: datetime) -> datetime | None:
     return previous + timedelta(hours=1)  # pyright: ignore[reportOptionalOperand]
 
 
-@specimens.breaks("schedule")
+@specimens.breaks("schedule_is_pure")
 @Continuous.make("tides", state_schema=int, schedule=hourly)
 async def tides(ctx: ContinuousContext[int]) -> None:
     """Its schedule forgets that there is no previous tick at a start: no instance can ever be started."""
@@ -162,7 +162,7 @@ def whenever(previous: datetime | None, now: datetime) -> datetime | None:
     return now + timedelta(seconds=random.randint(60, 600))
 
 
-@specimens.breaks("schedule", "real_world")
+@specimens.breaks("schedule_is_pure", "real_world")
 @Continuous.make("spread", state_schema=int, schedule=whenever)
 async def spread(ctx: ContinuousContext[int]) -> None:
     """Its schedule draws lots, and is asked again after each crash: ticks move, and some never come."""
@@ -174,7 +174,7 @@ async def report(error: Exception, ctx: ContinuousContext[int]) -> None:
     ctx.log.warning("failed", status=body.response.status)
 
 
-@specimens.breaks("hook")
+@specimens.breaks("hook_does_not_raise")
 @Continuous.make("fetched", state_schema=int, schedule=Continuous.every("5 minutes"), on_error=report)
 async def fetched(ctx: ContinuousContext[int]) -> None:
     """Its `on_error` expects an HTTP error: with any other the report of the failure is lost in a second failure."""
@@ -182,7 +182,7 @@ async def fetched(ctx: ContinuousContext[int]) -> None:
     ctx.set_state(ctx.state + 1)
 
 
-@specimens.breaks("effect_lost", effects=effects)
+@specimens.breaks("effect_is_not_lost", effects=effects)
 @Continuous.make("statements", state_schema=int, schedule=Continuous.every("1 day"), retry=RetryPolicy(max_attempts=3))
 async def statements(ctx: ContinuousContext[int]) -> None:
     """Takes a retry for a sign that the mail is out: if the first attempt never got so far, there is no mail."""

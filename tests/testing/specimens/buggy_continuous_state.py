@@ -20,7 +20,7 @@ class Log(Struct):
     lines: list[str] = []
 
 
-@specimens.breaks("bounded")
+@specimens.breaks("state_is_bounded")
 @Continuous.make("logged", state_schema=Log, schedule=Continuous.every("1 minute"))
 async def logged(ctx: ContinuousContext[Log]) -> None:
     """Keeps a line about every run for ever: after a month each run loads and stores megabytes."""
@@ -33,7 +33,7 @@ class Ratings(BaseModel):
     average: float = 0.0
 
 
-@specimens.breaks("state_encodes", inputs=st.just(Ratings()))
+@specimens.breaks("state_fits_schema", inputs=st.just(Ratings()))
 @Continuous.make("rated", state_schema=Ratings, schedule=Continuous.every("1 minute"))
 async def rated(ctx: ContinuousContext[Ratings]) -> None:
     """The average of nothing is NaN, which cannot be stored: a shop without ratings never gets past its first run."""
@@ -41,7 +41,7 @@ async def rated(ctx: ContinuousContext[Ratings]) -> None:
     ctx.set_state(Ratings(total=total, number=number, average=total / number if number else float("nan")))
 
 
-@specimens.breaks("state_round_trip", inputs=st.just({}))
+@specimens.breaks("state_round_trips", inputs=st.just({}))
 @Continuous.make("visitors", state_schema=dict[str, Any], schedule=Continuous.every("1 minute"))
 async def visitors(ctx: ContinuousContext[dict[str, Any]]) -> None:
     """Stores a set where anything may stand, and a list comes back: `|` fails from the second run on."""
@@ -53,7 +53,7 @@ class Window(TypedDict):
     moved: int
 
 
-@specimens.breaks("state_round_trip")
+@specimens.breaks("state_round_trips")
 @Continuous.make("windows", state_schema=Window, schedule=Continuous.every("1 minute"))
 async def windows(ctx: ContinuousContext[Window]) -> None:
     """Compares a stored tuple, which comes back as a list: it finds a change each time."""
@@ -66,7 +66,7 @@ class Scores(BaseModel):
     by_level: dict[Any, int] = {}
 
 
-@specimens.breaks("state_round_trip", inputs=st.just(Scores()))
+@specimens.breaks("state_round_trips", inputs=st.just(Scores()))
 @Continuous.make("scores", state_schema=Scores, schedule=Continuous.every("1 minute"))
 async def scores(ctx: ContinuousContext[Scores]) -> None:
     """Its keys are numbers, and come back as texts: level 1 begins at zero again after each run."""
@@ -75,7 +75,7 @@ async def scores(ctx: ContinuousContext[Scores]) -> None:
     ctx.set_state(Scores(by_level=by_level))
 
 
-@specimens.breaks("state_encodes", inputs=st.just({}))
+@specimens.breaks("state_fits_schema", inputs=st.just({}))
 @Continuous.make("probes", state_schema=dict[str, Any], schedule=Continuous.every("1 minute"))
 async def probes(ctx: ContinuousContext[dict[str, Any]]) -> None:
     """Stores the exception instead of its text: the run that should note a failure fails itself."""
@@ -99,7 +99,7 @@ class Price:
         self.gross += self.net // 4
 
 
-@specimens.breaks("state_round_trip")
+@specimens.breaks("state_round_trips")
 @Continuous.make("prices", state_schema=Price, schedule=Continuous.every("1 hour"))
 async def prices(ctx: ContinuousContext[Price]) -> None:
     """Its state adds the tax whenever it is made, and reading it makes it: prices rise by a quarter with each run."""
@@ -111,7 +111,7 @@ class Visits:
     number: int = 0
 
 
-@specimens.breaks("state_not_set")
+@specimens.breaks("state_is_set")
 @Continuous.make("visits", state_schema=Visits, schedule=Continuous.every("1 minute"))
 async def visits(ctx: ContinuousContext[Visits]) -> None:
     """Changes the state in place and does not set it: nothing is stored, and the count stays where it was."""
@@ -133,7 +133,7 @@ def only_its_own(members: Members) -> bool:
     return set(members.ids) <= {members.owner}
 
 
-@specimens.breaks("invariant", "memory", inputs=st.just(Members()), invariants=[only_its_own])
+@specimens.breaks("invariant", "memory_is_lost", inputs=st.just(Members()), invariants=[only_its_own])
 @Continuous.make("members", state_schema=Members, schedule=Continuous.every("1 minute"))
 async def members(ctx: ContinuousContext[Members]) -> None:
     """A default argument that is shared by all calls: the members of one club show up in every other one."""

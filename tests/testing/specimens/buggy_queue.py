@@ -22,7 +22,7 @@ class Order(BaseModel):
     items: list[int] = []
 
 
-@specimens.breaks("poison")
+@specimens.breaks("comes_to_rest")
 @Queue.make("orders", event_schema=Order, partition_key=lambda order: order.customer)
 async def orders(ctx: QueueExecuteContext[Order]) -> None:
     """Waits for an empty order to become a full one: it never does, and the customer's next orders wait behind it."""
@@ -33,7 +33,7 @@ async def orders(ctx: QueueExecuteContext[Order]) -> None:
 FOR_EVER = RetryPolicy(max_attempts=1_000_000, backoff=Backoff.constant("1 minute"))
 
 
-@specimens.breaks("poison")
+@specimens.breaks("comes_to_rest")
 @Queue.make("ratings", event_schema=int, retry=FOR_EVER, partition_key=lambda _: "all")
 async def ratings(ctx: QueueExecuteContext[int]) -> None:
     """Never gives up: one rating that is not allowed holds back all others for two years."""
@@ -41,7 +41,7 @@ async def ratings(ctx: QueueExecuteContext[int]) -> None:
         raise ValueError(f"a rating of {ctx.event}")
 
 
-@specimens.breaks("cancellation")
+@specimens.breaks("honours_cancellation")
 @Queue.make("syncs", event_schema=str, timeout="20 seconds")
 async def syncs(ctx: QueueExecuteContext[str]) -> None:
     """A bare `except` around each step catches the cancellation too: the timeout never ends it."""
@@ -57,7 +57,7 @@ async def park(event: Any, error: BaseException, ctx: QueueDeadLetterContext) ->
     print(ctx.event_id, reasons[type(error)])
 
 
-@specimens.breaks("hook")
+@specimens.breaks("hook_does_not_raise")
 @Queue.make("hooks", event_schema=str, on_dead_letter=park)
 async def hooks(ctx: QueueExecuteContext[str]) -> None:
     """Its dead-letter hook knows two kinds of errors: of a third one nobody is told."""
@@ -70,7 +70,7 @@ class Change(TypedDict):
     note: NotRequired[str]
 
 
-@specimens.breaks("handler_fails")
+@specimens.breaks("accepts_events")
 @Queue.make("changes", event_schema=Change)
 async def changes(ctx: QueueExecuteContext[Change]) -> None:
     """Takes an optional key for granted: every change without a note is a dead letter."""
@@ -86,7 +86,7 @@ class Entry:
 latest: dict[int, int] = {}
 
 
-@specimens.breaks("memory", "handler_fails")
+@specimens.breaks("memory_is_lost", "accepts_events")
 @Queue.make("versions", event_schema=Entry, per_instance=4)
 async def versions(ctx: QueueExecuteContext[Entry]) -> None:
     """Counts on the order of events without a key, and on its memory: versions overtake each other, and it gives up."""
@@ -142,19 +142,19 @@ def author(comment: Comment) -> str:
     return str(comment.author.id)  # pyright: ignore[reportOptionalMemberAccess]
 
 
-@specimens.breaks("partition_key")
+@specimens.breaks("partition_key_is_pure")
 @Queue.make("comments", event_schema=Comment, partition_key=author)
 async def comments(ctx: QueueExecuteContext[Comment]) -> None:
     """Its partition key takes an author for granted: an anonymous comment cannot even be enqueued."""
 
 
-@specimens.breaks("partition_key")
+@specimens.breaks("partition_key_is_pure")
 @Queue.make("shards", event_schema=str, concurrency=4, partition_key=lambda _: str(random.randrange(4)))
 async def shards(ctx: QueueExecuteContext[str]) -> None:
     """Draws the partition key: events that belong together run at once, and an id that comes again is not known."""
 
 
-@specimens.breaks("partition_key")
+@specimens.breaks("partition_key_is_pure")
 @Queue.make("buckets", event_schema=Job, concurrency=4, partition_key=lambda job: str(hash(job.name) % 4))
 async def buckets(ctx: QueueExecuteContext[Job]) -> None:
     """`hash` of a text is another number in each process: two producers put one name into two lanes."""

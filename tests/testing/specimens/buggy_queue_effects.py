@@ -24,7 +24,7 @@ class Payment(BaseModel):
     cents: int = Field(ge=0)
 
 
-@specimens.breaks("handler_repeatable", effects=effects)
+@specimens.breaks("handler_is_repeatable", effects=effects)
 @Queue.make("payments", event_schema=Payment)
 async def payments(ctx: QueueExecuteContext[Payment]) -> None:
     """Charges before it checks the limit: a payment over the limit is charged by each of its three attempts."""
@@ -33,7 +33,7 @@ async def payments(ctx: QueueExecuteContext[Payment]) -> None:
         raise ValueError("over the limit")
 
 
-@specimens.breaks("handler_repeatable", effects=effects)
+@specimens.breaks("handler_is_repeatable", effects=effects)
 @Queue.make("parcels", event_schema=str)
 async def parcels(ctx: QueueExecuteContext[str]) -> None:
     """No idempotency key at all: a crash after the call and before its outcome is stored sends a second parcel."""
@@ -41,7 +41,7 @@ async def parcels(ctx: QueueExecuteContext[str]) -> None:
     effects.record(ctx.event_id, "ship")
 
 
-@specimens.breaks("real_world", "handler_repeatable", effects=effects)
+@specimens.breaks("real_world", "handler_is_repeatable", effects=effects)
 @Queue.make("refunds", event_schema=Payment)
 async def refunds(ctx: QueueExecuteContext[Payment]) -> None:
     """Draws a new idempotency key for each attempt: the bank sees no duplicate, and refunds again."""
@@ -49,7 +49,7 @@ async def refunds(ctx: QueueExecuteContext[Payment]) -> None:
     await asyncio.sleep(1)
 
 
-@specimens.breaks("handler_repeatable", effects=effects)
+@specimens.breaks("handler_is_repeatable", effects=effects)
 @Queue.make("invoices", event_schema=str)
 async def invoices(ctx: QueueExecuteContext[str]) -> None:
     """Its key counts deliveries: whoever takes over after a crash writes a second invoice."""
@@ -62,14 +62,14 @@ class Signup(TypedDict):
     plan: str
 
 
-@specimens.breaks("handler_repeatable", effects=effects)
+@specimens.breaks("handler_is_repeatable", effects=effects)
 @Queue.make("signups", event_schema=Signup)
 async def signups(ctx: QueueExecuteContext[Signup]) -> None:
     """Its key is the user and not the event: of two changes of plan the provider takes the second for a repetition."""
     effects.record(ctx.event["user"], "change plan")
 
 
-@specimens.breaks("effect_lost", effects=effects)
+@specimens.breaks("effect_is_not_lost", effects=effects)
 @Queue.make("welcomes", event_schema=str)
 async def welcomes(ctx: QueueExecuteContext[str]) -> None:
     """Does nothing on a retry, for fear of a second mail: if the first attempt failed early, there is none at all."""
@@ -82,7 +82,7 @@ async def welcomes(ctx: QueueExecuteContext[str]) -> None:
 known: set[str] = set()
 
 
-@specimens.breaks("effect_lost", "memory", effects=effects)
+@specimens.breaks("effect_is_not_lost", "memory_is_lost", effects=effects)
 @Queue.make("deduped", event_schema=str)
 async def deduped(ctx: QueueExecuteContext[str]) -> None:
     """Notes an event as done before it is, in a set of the process: when it fails, its retry does nothing."""
@@ -102,7 +102,7 @@ class Row:
 rows: list[Row] = []
 
 
-@specimens.breaks("effect_lost", "memory", effects=effects)
+@specimens.breaks("effect_is_not_lost", "memory_is_lost", effects=effects)
 @Queue.make("rows", event_schema=Row)
 async def inserted(ctx: QueueExecuteContext[Row]) -> None:
     """Gathers rows in a list until there are three: the events count as processed, and a restart loses them."""
@@ -115,7 +115,7 @@ async def inserted(ctx: QueueExecuteContext[Row]) -> None:
 pending: set[asyncio.Task[None]] = set()
 
 
-@specimens.breaks("effect_lost", "leaves_tasks", effects=effects)
+@specimens.breaks("effect_is_not_lost", "leaves_no_tasks", effects=effects)
 @Queue.make("pushes", event_schema=str)
 async def pushes(ctx: QueueExecuteContext[str]) -> None:
     """Sends in a task that it does not wait for: the event is processed before it is sent, and a crash loses it."""
@@ -160,7 +160,7 @@ async def escalations(ctx: QueueExecuteContext[Stage]) -> None:
         await asyncio.sleep(1)
 
 
-@specimens.breaks("effect_lost", "send_lost")
+@specimens.breaks("effect_is_not_lost", "send_is_not_lost")
 @Queue.make("forwarded", event_schema=Stage)
 async def forwarded(ctx: QueueExecuteContext[Stage]) -> None:
     """Logs an error of the store and goes on: while it was away, every event ended here without its next step."""
