@@ -11,7 +11,6 @@ from durable_primitives.testing.simulation.escapes import Escape
 from durable_primitives.testing.simulation.faults import FAULTS, KINDS
 from durable_primitives.testing.simulation.handlers import Execution
 from durable_primitives.testing.simulation.loop import SimulationLoop
-from durable_primitives.testing.simulation.memory import Memory
 from durable_primitives.testing.simulation.process import CallInFlight, SimulatedProcess
 from durable_primitives.testing.simulation.simulation import Simulation
 from durable_primitives.testing.simulation.trace import Trace, TraceEntry
@@ -26,7 +25,6 @@ __all__ = [
     "EscapedSimulationError",
     "Execution",
     "InjectedError",
-    "Memory",
     "Point",
     "ProcessCrashedError",
     "SimulatedProcess",

@@ -138,12 +138,12 @@ class Watch:
                 rule = _RULES.get(arg)
             except TypeError:  # a method of something unhashable
                 return
-            if rule is not None and is_user_code(frame.f_code.co_filename):
+            if rule is not None and _is_user_code(frame.f_code.co_filename):
                 self._escaped(rule, frame)
         elif event == "call":
             rule = _CODE_RULES.get(id(frame.f_code))
             caller = frame.f_back
-            if rule is None or caller is None or not is_user_code(caller.f_code.co_filename):
+            if rule is None or caller is None or not _is_user_code(caller.f_code.co_filename):
                 return
             # A generator of the user's own has a seed of its own.
             owner = frame.f_locals.get("self")
@@ -167,7 +167,7 @@ def calling_place() -> str:
     """The innermost line of user code that is being executed."""
     frame = inspect.currentframe()
     while frame is not None:
-        if is_user_code(frame.f_code.co_filename):
+        if _is_user_code(frame.f_code.co_filename):
             return _place(frame)
         frame = frame.f_back
     return "an unknown place"
@@ -179,6 +179,6 @@ def _place(frame: FrameType) -> str:
 
 
 @cache
-def is_user_code(filename: str) -> bool:
+def _is_user_code(filename: str) -> bool:
     """Neither the standard library nor this library nor an installed one."""
     return not filename.startswith((_HERE, *_LIBRARIES, *_STDLIB, "<frozen"))

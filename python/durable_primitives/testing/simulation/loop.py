@@ -17,14 +17,11 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable
 from contextlib import contextmanager
 from contextvars import Context
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from durable_primitives.testing.simulation.errors import ProcessKilled, SimulationError
 from durable_primitives.testing.simulation.outside import NothingOutside
 from durable_primitives.testing.simulation.tenants import TENANT, Scheduled, SimulationTask, Tenant
-
-if TYPE_CHECKING:
-    from durable_primitives.testing.simulation.memory import Memory
 
 T = TypeVar("T")
 
@@ -49,8 +46,6 @@ class SimulationLoop(NothingOutside):
         self._exception_handler: Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object] | None = None
         self.pick: Callable[[int], int] | None = None
         """Which of so many ready callbacks is next; the first one if this is None."""
-        self.memory: Memory | None = None
-        """The variables of user code, if each process is to have its own."""
         self.errors: list[dict[str, Any]] = []
         """What `call_exception_handler` was told."""
 
@@ -104,8 +99,6 @@ class SimulationLoop(NothingOutside):
                 self._spins += 1
                 if self._spins > SPIN_LIMIT:
                     raise self._spun(handle)
-                if self.memory is not None:
-                    self.memory.switch(tenant)
                 try:
                     handle.context.run(handle.callback, *handle.args)
                 except (SystemExit, KeyboardInterrupt):
@@ -161,8 +154,6 @@ class SimulationLoop(NothingOutside):
         try:
             yield
         finally:
-            if self.memory is not None:
-                self.memory.switch(None)
             sys.set_asyncgen_hooks(*hooks)
             events._set_running_loop(outer)
             if outer is not None and task is not None:
@@ -276,8 +267,6 @@ class SimulationLoop(NothingOutside):
         try:
             with self._entered():
                 for tenant in tenants:
-                    if self.memory is not None:
-                        self.memory.switch(tenant)
                     for task in tenant.pending():
                         _close(task)
                     tenant.tasks = []
