@@ -109,3 +109,21 @@ async def drafts(ctx: BufferExecuteContext[list[str]]) -> None:
     if ctx.id != "sent":
         for draft in ctx.state:
             await ctx.client.buffer(drafts).add("sent", draft)
+
+
+class Tags(Struct, frozen=True):
+    names: frozenset[str] = frozenset()
+
+
+@specimens.keeps()
+@Buffer.make(
+    "tags",
+    event_schema=str,
+    state_schema=Tags,
+    on_event=lambda ctx: Tags((ctx.state or Tags()).names | {ctx.event}),
+    max_events=20,
+    flush_after="1 minute",
+)
+async def tags(ctx: BufferExecuteContext[Tags]) -> None:
+    """Keeps a set that its schema declares: its order is another one in each process, and nobody depends on it."""
+    await asyncio.sleep(len(ctx.state.names) / 10)

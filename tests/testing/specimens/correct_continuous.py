@@ -150,3 +150,25 @@ async def office(ctx: ContinuousContext[int]) -> None:
     """A schedule of its own, and a metric in memory that nothing depends on."""
     seen[ctx.id] += 1
     ctx.set_state(ctx.run_count)
+
+
+class Import(Struct):
+    run: int = 0
+    page: int = 0
+
+
+PAGES = 3
+
+
+@specimens.keeps(effects=effects, inputs=st.just(Import()), invariants=[lambda state: state.page <= PAGES])
+@Continuous.make("imported", state_schema=Import, schedule=Continuous.every("1 day"))
+async def imported(ctx: ContinuousContext[Import]) -> None:
+    """Goes on at the page where the attempt before it stopped; a page that was fetched twice is written once."""
+    if ctx.state.run != ctx.run_count:
+        ctx.set_state(Import(run=ctx.run_count))
+    for page in range(ctx.state.page, PAGES):
+        await asyncio.sleep(1)
+        if (f"{ctx.idempotency_key}/{page}", "write") not in effects:
+            effects.record(f"{ctx.idempotency_key}/{page}", "write")
+        ctx.set_state(Import(ctx.run_count, page + 1))
+        await ctx.checkpoint()

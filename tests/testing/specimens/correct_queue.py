@@ -156,3 +156,24 @@ async def mails(ctx: QueueExecuteContext[Mail]) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(asyncio.sleep(1))
         group.create_task(asyncio.sleep(2))
+
+
+gate = asyncio.Semaphore(2)
+
+
+@specimens.keeps()
+@Queue.make("limited", event_schema=str, concurrency=2, per_instance=4)
+async def limited(ctx: QueueExecuteContext[str]) -> None:
+    """At most two calls at once in this process: a semaphore is gone with its process, and so is what held it."""
+    async with gate:
+        await asyncio.sleep(1)
+
+
+@specimens.keeps()
+@Queue.make("patient", event_schema=str, partition_key=lambda text: text[:1], ordering="relaxed")
+async def patient(ctx: QueueExecuteContext[str]) -> None:
+    """Looks whether it should come to an end, between its steps, and goes on later if so."""
+    for _ in range(3):
+        if ctx.cancelled:
+            raise Snooze("5 seconds")
+        await asyncio.sleep(1)
