@@ -99,7 +99,7 @@ class Order(TypedDict):
 
 def coupons(ctx: BufferEventContext[Order, list[str]]) -> list[str]:
     """Takes an optional key for granted: an order without a coupon is refused, and its sender gets the error."""
-    return sorted({*(ctx.state or []), ctx.event["coupon"]})
+    return sorted({*(ctx.state or []), ctx.event["coupon"]})  # pyright: ignore[reportTypedDictNotRequiredAccess]
 
 
 coupons_used = specimens.breaks("accepts_events")(

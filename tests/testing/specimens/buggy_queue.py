@@ -74,7 +74,7 @@ class Change(TypedDict):
 @Queue.make("changes", event_schema=Change)
 async def changes(ctx: QueueExecuteContext[Change]) -> None:
     """Takes an optional key for granted: every change without a note is a dead letter."""
-    ctx.log.info("changed", note=ctx.event["note"].strip())
+    ctx.log.info("changed", note=ctx.event["note"].strip())  # pyright: ignore[reportTypedDictNotRequiredAccess]
 
 
 @dataclass
