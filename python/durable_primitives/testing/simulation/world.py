@@ -105,6 +105,8 @@ class World:
         """Told of every call of a client, a handler's included."""
         self.on_answer: list[Callable[[CallInFlight], None]] = []
         """Told when one has its answer, or its error."""
+        self.on_gone: list[Callable[[SimulatedProcess], None]] = []
+        """Told when a process has ended, in whatever way: its memory is lost."""
         self.log = EventLog()
         self._resources = resources
         self.restarts = restarts
@@ -159,6 +161,8 @@ class World:
     def gone(self, process: SimulatedProcess) -> None:
         """Told by a process that has ended, in whatever way."""
         self.store.on_nearer.remove(process.backend.wake)
+        for gone in self.on_gone:
+            gone(process)
 
     def crashed(self, process: SimulatedProcess) -> None:
         """Told by a process that has crashed."""
