@@ -54,7 +54,7 @@ async def clicks(ctx: BufferExecuteContext[list[Click]]) -> Any:
 
 async def alert(state: list[str] | None, error: BaseException, ctx: BufferDeadLetterContext) -> None:
     body: Any = error
-    print(f"{ctx.id}: {body.status_code}")
+    assert body.status_code
 
 
 @specimens.breaks("hook_does_not_raise")

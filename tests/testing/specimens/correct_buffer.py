@@ -17,6 +17,7 @@ from durable_primitives import (
     Reduce,
     RetryPolicy,
 )
+from durable_primitives.logs import get_logger
 from durable_primitives.testing import Effects
 from tests.testing.specimens.specimen import Collection
 
@@ -83,7 +84,8 @@ def kinds_add_up(totals: Totals) -> bool:
 
 
 async def note(state: Totals | None, error: BaseException, ctx: BufferDeadLetterContext) -> None:
-    print(ctx.id, ctx.attempts, "unreadable" if state is None else state.cents, error)
+    cents = None if state is None else state.cents
+    get_logger(__name__).warning("a batch was given up", id=ctx.id, attempts=ctx.attempts, cents=cents, error=error)
 
 
 @specimens.keeps(invariants=[kinds_add_up])

@@ -22,6 +22,7 @@ from durable_primitives import (
     RetryPolicy,
     Snooze,
 )
+from durable_primitives.logs import get_logger
 from durable_primitives.testing import Effects
 from tests.testing.specimens.specimen import Collection
 
@@ -144,7 +145,7 @@ class Mail:
 
 
 async def bounced(event: Mail, error: BaseException, ctx: QueueDeadLetterContext) -> None:
-    print(f"{event.to}: {error!r} after {ctx.attempts} attempts")
+    get_logger(__name__).warning("a mail was given up", to=event.to, attempts=ctx.attempts, error=repr(error))
 
 
 @specimens.keeps()
