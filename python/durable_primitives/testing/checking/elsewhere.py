@@ -1,9 +1,10 @@
-"""Another interpreter, with other hashes, which is asked what it makes of the same: a set has another order there.
+"""Two other interpreters, each with hashes of its own, which are asked what a reducer makes of the same.
 
-A reducer that goes through a set of texts, and a partition key that is made with `hash`, give the same answer twice in
-one process, and another one in the next.  Nothing within a process can show that.  So a second one imports the module
-of the definition, and answers from bytes to bytes.  It is started for user code that uses sets or hashes, and can only
-be asked about a definition that is a variable of its module.
+A set of texts has another order in each process.  A reducer that goes through one makes the same state twice in one
+process, and another state in the next: nothing within a process can show that.  So two more of them import the module
+of the definition, and answer from bytes to bytes.  Their hashes are always the same two, so what they show does not
+depend on the process that asks.  They are started for user code that uses sets or hashes, and can only be asked about
+a definition that is a variable of its module.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import threading
 from collections.abc import Iterable
 from datetime import datetime
 from types import CodeType, FunctionType, ModuleType
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 
@@ -31,11 +32,16 @@ from durable_primitives.schema.parts import parts
 ANSWER_SECONDS = 20
 """How long the other interpreter may take, for its imports or for an answer."""
 
-_PROGRAM = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from durable_primitives.testing.checking.elsewhere import serve; serve()"
-)
-_OTHER_SEEDS = ("1", "2")
+# By path: importing this as a module would bring all of the test kit along.
+_PROGRAM = """
+import importlib.util, json, sys
+sys.path[:] = json.loads(sys.argv[1])
+spec = importlib.util.spec_from_file_location("_elsewhere", sys.argv[3])
+module = sys.modules["_elsewhere"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+module.serve()
+"""
+_HASHES = ("1", "2")
 _SET_OPERATIONS = {"BUILD_SET", "SET_ADD", "SET_UPDATE"}
 _SET_NAMES = {"set", "frozenset", "hash"}
 
@@ -55,14 +61,14 @@ def _uses_hashes(code: CodeType) -> bool:
 
 
 class Question(msgspec.Struct, omit_defaults=True):
-    """What is asked: a partition key of an event, or what a reducer makes of it."""
+    """What is asked: what becomes of a state by an event."""
 
     event: bytes
-    state: bytes | None = None
-    id: str = ""
-    event_id: str | None = None
-    event_count: int = 0
-    first_event_at: datetime | None = None
+    state: bytes | None
+    id: str
+    event_id: str | None
+    event_count: int
+    first_event_at: datetime
 
 
 class Answer(msgspec.Struct):
@@ -72,31 +78,70 @@ class Answer(msgspec.Struct):
 
 
 class Elsewhere:
-    """The other interpreter.  It is started by the first question, and ends with this object."""
+    """The two interpreters.  They are started by the first question, and end with this object.
+
+    Args:
+        definition: A buffer with a reducer.
+        module: Where it is a variable.
+    """
 
     def __init__(self, definition: Any, module: str) -> None:
-        self._where = json.dumps(_place(module) | {"kind": definition.kind, "name": definition.name})
+        file = getattr(sys.modules.get(module), "__file__", None)
+        where = json.dumps({"module": module, "file": file, "kind": definition.kind, "name": definition.name})
+        self._interpreters = [_Interpreter(where, hashes) for hashes in _HASHES]
+
+    def ask(self, question: Question) -> list[bytes]:
+        """Their answers; nothing if the definition cannot be found there, or the reducer raised."""
+        for interpreter in self._interpreters:
+            interpreter.ask(question)
+        answers = [interpreter.answer() for interpreter in self._interpreters]
+        return [] if None in answers else [answer for answer in answers if answer is not None]
+
+    def close(self) -> None:
+        """End them; the next question starts them again."""
+        for interpreter in self._interpreters:
+            interpreter.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class _Interpreter:
+    """One of them."""
+
+    def __init__(self, where: str, hashes: str) -> None:
+        self._where = where
+        self._hashes = hashes
         self._process: subprocess.Popen[bytes] | None = None
         self._answers: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._silent = False
 
-    def ask(self, question: Question) -> bytes | None:
-        """Its answer, or None if there is none: the definition cannot be found there, or it failed."""
+    def ask(self, question: Question) -> None:
+        """Ask it; it may take its time."""
         if self._silent:
-            return None
+            return
         try:
             process = self._started()
             assert process.stdin is not None
             process.stdin.write(msgspec.json.encode(question) + b"\n")
             process.stdin.flush()
+        except OSError:
+            self.close()
+            self._silent = True
+
+    def answer(self) -> bytes | None:
+        """What it says, or None if it says nothing."""
+        if self._silent:
+            return None
+        try:
             return msgspec.json.decode(self._answers.get(timeout=ANSWER_SECONDS), type=Answer).made
-        except (OSError, queue.Empty, msgspec.DecodeError):
+        except (queue.Empty, msgspec.DecodeError):
             self.close()
             self._silent = True
             return None
 
     def close(self) -> None:
-        """End the other interpreter; the next question starts it again."""
+        """End it."""
         process, self._process = self._process, None
         if process is not None:
             process.kill()
@@ -106,36 +151,29 @@ class Elsewhere:
                     with contextlib.suppress(OSError):
                         pipe.close()
 
-    def __del__(self) -> None:
-        self.close()
-
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is None:
-            seed = next(one for one in _OTHER_SEEDS if one != os.environ.get("PYTHONHASHSEED"))
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _PROGRAM, json.dumps(sys.path), self._where],
-                env={**os.environ, "PYTHONHASHSEED": seed},
+                [sys.executable, "-c", _PROGRAM, json.dumps(sys.path), self._where, __file__],
+                env={**os.environ, "PYTHONHASHSEED": self._hashes},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
             )
-            threading.Thread(target=self._listen, args=(self._process,), daemon=True).start()
+            self._answers = queue.SimpleQueue()
+            listener = threading.Thread(target=_listen, args=(self._process.stdout, self._answers), daemon=True)
+            listener.start()
         return self._process
 
-    def _listen(self, process: subprocess.Popen[bytes]) -> None:
-        assert process.stdout is not None
-        with contextlib.suppress(ValueError):  # closed meanwhile
-            for line in process.stdout:
-                self._answers.put(line)
-        self._answers.put(b"")
+
+def _listen(pipe: IO[bytes], answers: queue.SimpleQueue[bytes]) -> None:
+    with contextlib.suppress(OSError, ValueError):  # closed meanwhile
+        for line in pipe:
+            answers.put(line)
+    answers.put(b"")
 
 
-def _place(module: str) -> dict[str, str | None]:
-    found = sys.modules.get(module)
-    return {"module": module, "file": getattr(found, "__file__", None)}
-
-
-# In the other interpreter.
+# In the other interpreters.
 
 
 def serve() -> None:
@@ -165,7 +203,7 @@ def _imported(name: str, file: str | None) -> ModuleType:
     if name != "__main__":
         with contextlib.suppress(ModuleNotFoundError):
             return importlib.import_module(name)
-    spec = importlib.util.spec_from_file_location("_elsewhere", file) if file else None
+    spec = importlib.util.spec_from_file_location("_user_code", file) if file else None
     if spec is None or spec.loader is None:
         raise ModuleNotFoundError(name)
     module = importlib.util.module_from_spec(spec)
@@ -176,9 +214,6 @@ def _imported(name: str, file: str | None) -> ModuleType:
 
 def _answer(definition: Any, question: Question) -> bytes | None:
     try:
-        if definition.kind == "queue":
-            key = definition.partition_key(definition.codec.decode(question.event))
-            return None if key is None else str(key).encode()
         gathering = definition.gathering
         context: BufferEventContext[Any, Any] = BufferEventContext(
             id=question.id,
@@ -186,7 +221,7 @@ def _answer(definition: Any, question: Question) -> bytes | None:
             event_id=question.event_id,
             state=None if question.state is None else gathering.state.decode(question.state),
             event_count=question.event_count,
-            first_event_at=question.first_event_at,  # type: ignore[arg-type]
+            first_event_at=question.first_event_at,
         )
         made: bytes = gathering.state.encode(gathering.reducer(context))
         return made
