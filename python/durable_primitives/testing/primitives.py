@@ -299,6 +299,7 @@ def create_test_primitives(
     """
     refuse_unknown(unknown, create_test_primitives, "create_test_primitives")
     choice(real_world, ("refuse", "warn", "allow"), "real_world")
+
     def make(*definitions: Definition) -> Simulation:
         return Simulation(
             *definitions,

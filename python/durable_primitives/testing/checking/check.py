@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import time
 from collections import Counter
 from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import Any, Literal, Never
 
 from msgspec import Struct
@@ -104,7 +105,7 @@ def check(
         for tier, share in TIERS:
             finding = _run(tier, setting, begun + share * end_after, tried)
             if finding is not None:
-                raise _violation(explorer, finding, values, begun)
+                raise _violation(explorer, finding, values)
         subject.memory.restore()
     return CheckReport(
         histories=explorer.played,
@@ -128,12 +129,12 @@ def _run(tier: Tier, setting: Setting, end: float, tried: dict[str, int]) -> Fin
     return None
 
 
-def _violation(explorer: Explorer, finding: Finding, values: list[Any], begun: float) -> PropertyViolation:
+def _violation(explorer: Explorer, finding: Finding, values: list[Any]) -> PropertyViolation:
     after = explorer.played
     finding, tries = shrink(explorer, finding, values)
     played = explorer.play(finding.case)
     telling = Telling(explorer.subject, finding, played)
-    found = f"found in history {after}, made shorter in {tries}, {time.monotonic() - begun:.1f}s"
+    found = f"found in history {after}, made shorter in {tries}"
     regression = telling.regression()
     explorer.subject.memory.restore()
     return PropertyViolation(finding.law, telling.message(found), telling.steps(), regression)
@@ -162,10 +163,11 @@ def _names(given: str | Iterable[str], known: Iterable[str], what: str) -> tuple
 
 @contextmanager
 def _silence() -> Generator[None]:
-    """Thousands of failures that were told to happen are no news."""
+    """Thousands of failures that were told to happen are no news, nor is what handlers print."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        yield
+        with redirect_stdout(io.StringIO()):
+            yield
     finally:
         logging.disable(before)

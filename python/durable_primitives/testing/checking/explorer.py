@@ -16,6 +16,7 @@ from durable_primitives.testing.primitives import TestPrimitives
 from durable_primitives.testing.simulation import KINDS, Deviation, Point, Simulation, Swarm
 from durable_primitives.testing.simulation.store import finish
 
+
 class Case(Struct, frozen=True):
     """What makes a history: the same case, the same history."""
 
@@ -194,7 +195,9 @@ class Explorer:
                 name = repr(one) if what == "effect" else "the same"
                 done = "was done" if what == "effect" else "was sent"
                 times = "once" if once[one] == 1 else f"{once[one]} times"
-                return Finding(law, f"{name} {done} under {keys}; undisturbed, it is {times}", case, (what, one, once[one]))
+                return Finding(
+                    law, f"{name} {done} under {keys}; undisturbed, it is {times}", case, (what, one, once[one])
+                )
         for key, one in sorted(usual):
             if unharmed and one not in now:
                 law = f"{what}_is_not_lost"

@@ -24,6 +24,10 @@ PER_EVENT = 30
 """So many executions for each event that was sent from outside, on top of `MAX_AT_ONCE`: it never ends either."""
 
 
+MANY_RUNS = 1200
+"""A state that still grows after so many runs has no bound."""
+
+
 class UserLaw(Observer):
     """A law about the code of a `Subject`."""
 
@@ -155,7 +159,7 @@ class ComesToRest(UserLaw):
         count = count + 1 if at == now else 1
         self._at_once[instance] = now, count
         continuous = instance.startswith("continuous:")
-        if count > MAX_AT_ONCE:
+        if count > MAX_AT_ONCE + (0 if continuous else PER_EVENT * self.history.sent):
             self.violated(instance, f"it ran {count} times, and no time passed")
         key = instance, execution.context.idempotency_key
         tries = self._tries[key] = self._tries.get(key, 0) + 1
@@ -189,6 +193,30 @@ class StateIsSet(UserLaw):
             return
         if lost:
             self.violated(execution.instance, f"the handler changed its state to {context.state!r} in place")
+
+
+class StateIsBounded(UserLaw):
+    """The state of a job does not grow for ever."""
+
+    law = "state_is_bounded"
+
+    def __init__(self, history: History, report: Report, subject: Subject) -> None:
+        super().__init__(history, report, subject)
+        self._sizes: dict[str, dict[int, int]] = {}
+
+    def committed(self, actor: str, transition: Transition, outcome: Outcome) -> None:
+        record = self.history.after
+        if transition.put is None or record is None or not record.instance.startswith("continuous:"):
+            return
+        stored = read(record)
+        run, size = stored.run_count, len(stored.state)
+        sizes = self._sizes.setdefault(record.instance, {})
+        sizes[run] = size
+        half, quarter = sizes.get(run // 2, size), sizes.get(run // 4, size)
+        if run >= MANY_RUNS and size - half >= run // 2 and half - quarter >= run // 4:
+            self.violated(
+                record.instance, f"it has {quarter}, {half}, {size} bytes after {run // 4}, {run // 2}, {run} runs"
+            )
 
 
 class InvariantHolds(UserLaw):
@@ -235,5 +263,6 @@ USER_LAWS: tuple[type[UserLaw], ...] = (
     RealWorld,
     ComesToRest,
     StateIsSet,
+    StateIsBounded,
     InvariantHolds,
 )

@@ -23,9 +23,7 @@ def reachable(functions: Iterable[object]) -> list[types.FunctionType]:
         found[id(function)] = function
         for name in _names(function.__code__):
             waiting += [
-                other
-                for other in _functions(function.__globals__.get(name))
-                if other.__module__ == function.__module__
+                other for other in _functions(function.__globals__.get(name)) if other.__module__ == function.__module__
             ]
         for cell in function.__closure__ or ():
             waiting += _functions(_content(cell))

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct, field
 
 from durable_primitives.durations import format_ms
-from durable_primitives.errors import DurablePrimitivesError
 from durable_primitives.services.schedule import Every, Spaced
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ class Step(Struct, frozen=True):
                 client = getattr(t.client, definition.kind)(definition.name)
                 call: Callable[..., Awaitable[object]] = getattr(client, self.method)
                 await call(*self.arguments(), **self.options)
-        except DurablePrimitivesError as error:
+        except Exception as error:  # a function of the user's may have raised it
             return type(error).__name__
         return ""
 
@@ -103,6 +102,17 @@ class Programs:
             window = self._definition.flush_after_ms or 60_000
             return (*sends, advance(500), Step("flush", "a"), advance(window + 60_000))
         return (*sends, advance(60_000))
+
+    def single(self) -> Program:
+        """One event, or one job: what most faults need, and not more."""
+        if self._kind == "continuous":
+            return (self.send(0, self._value_at(0)), advance(self._pauses[1] + 10_000))
+        flush = (Step("flush", "a"),) if self._kind == "buffer" else ()
+        return (self.send(0, self._value_at(-1)), *flush, advance(60_000))
+
+    def repeated(self, runs: int) -> Program:
+        """One job, for so many runs."""
+        return (self.send(0, self._value_at(0)), *(advance(self._pauses[1] * 10) for _ in range(runs // 10)))
 
     def survey(self) -> Program:
         """Every value once."""

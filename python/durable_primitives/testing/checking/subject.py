@@ -68,7 +68,8 @@ class Subject:
 
     def _gathering(self, definition: Any) -> ByReducer[Any, Any]:
         gathering: Any = definition.gathering
-        state = CheckedCodec(gathering.state, self._tell, self.invariants if definition is self.definition else ())
+        invariants = self.invariants if definition is self.definition else ()
+        state: Any = CheckedCodec(gathering.state, self._tell, invariants)
         schemas = (definition.event.schema, gathering.state.schema)
         elsewhere = elsewhere_for(definition, gathering.reducer, schemas)
         reducer = PureReducer(gathering.reducer, definition.event, gathering.state, self._tell, elsewhere)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from msgspec import Struct
 
 from durable_primitives.testing.checking.explorer import Case, Explorer, Finding, NoClientSwarm
+from durable_primitives.testing.checking.laws import MANY_RUNS
 from durable_primitives.testing.checking.programs import Program, Programs
 from durable_primitives.testing.simulation import Deviation, Point, every_deviation
 
@@ -37,15 +39,30 @@ def undisturbed(setting: Setting) -> Iterator[Find]:
     for program in first:
         explorer.look_at_memory(program)
         yield explorer.look(Case(program, seed=setting.seed))
+    if explorer.subject.definition.kind == "continuous":
+        yield _grown(setting)
     draws = random.Random(f"undisturbed {setting.seed}")
     for _ in range(40):
         yield explorer.look(Case(programs.draw(draws), seed=setting.seed))
 
 
+def _grown(setting: Setting) -> Find:
+    """Whether a job's state has a bound: looked at for long only if it grows at first."""
+    explorer, programs = setting.explorer, setting.programs
+    codec = explorer.subject.definition.codec
+    sizes: list[int] = []
+    for runs in (10, 40):
+        states = explorer.play(Case(programs.repeated(runs), seed=setting.seed)).states
+        sizes.append(max((len(codec.encode(state)) for state in states.values()), default=0))
+    if sizes[1] - sizes[0] < 30:
+        return None
+    return explorer.look(Case(programs.repeated(MANY_RUNS), seed=setting.seed))
+
+
 def sweep(setting: Setting) -> Iterator[Find]:
     """Every fault at every point of a few programs, one at a time."""
-    for first in range(0, 9, 3):
-        program = setting.programs.plain(first)
+    programs = setting.programs
+    for program in (programs.single(), *(programs.plain(first) for first in (0, 3, 6))):
         for workers, kinds in ((1, _but(setting.kinds, "zombie")), (2, _only(setting.kinds, "zombie"))):
             clean = setting.explorer.play(Case(program, workers=workers, seed=setting.seed), notes_points=True)
             points = [point for point in clean.points if point.actor != "client" and point.site != "turn"]
@@ -67,12 +84,12 @@ def _all_attempts(setting: Setting, points: Sequence[Point]) -> Iterator[tuple[D
     """The same work fails again and again, until nothing is left of its attempts."""
     most: int = min(setting.explorer.subject.definition.retry.max_attempts, 12)
     subjects = dict.fromkeys((point.actor, point.subject) for point in points if point.site == "handler")
+    executions = Counter((point.actor, point.subject) for point in points if point.site == "handler")
     for actor, subject in subjects:
-        for count in range(1, most + 1):
+        # Each of several events may have to fail as often as it may: then all executions fail.
+        for count in sorted({*range(1, most + 1), most * min(executions[actor, subject], 4)}):
             for fault in ("fail", "fail the end of"):
-                yield tuple(
-                    Deviation(Point("handler", actor, subject, nth), fault) for nth in range(1, count + 1)
-                )
+                yield tuple(Deviation(Point("handler", actor, subject, nth), fault) for nth in range(1, count + 1))
 
 
 def swarm(setting: Setting) -> Iterator[Find]:
@@ -103,4 +120,3 @@ def in_order(kinds: Sequence[str]) -> tuple[str, ...]:
 
 TIERS: tuple[tuple[Tier, float], ...] = ((undisturbed, 0.2), (sweep, 0.5), (swarm, 1.0))
 """The tiers in order, and up to which share of the budget each may go."""
-

@@ -76,6 +76,7 @@ class Trial:
         if subject.effects is not None:
             subject.effects.clear()
         self.simulation = simulation = make(*subject.twins)
+        simulation.skips_idle = True
         user: list[Make] = [partial(law, subject=subject) for law in USER_LAWS if law.law in laws]
         self.watch = Watch(simulation, [*(law for law in LAWS if law in laws), *user])
         self.watch.on_violation.append(self._over)
@@ -114,8 +115,8 @@ class Trial:
         found: dict[str, Work] = {}
         for (instance, _), unit in self.watch.history.units.items():
             if unit.key is not None:
-                found[unit.key] = work = Work(instance, unit.content, unit.end)
-                work.unharmed = not any(run.ran for run in self._runs.get(unit.key, ())[:-1])
+                done = found[unit.key] = Work(instance, unit.content, unit.end)
+                done.unharmed = not any(run.ran for run in self._runs.get(unit.key, ())[:-1])
         for entry in () if self.subject.effects is None else self.subject.effects.entries:
             if isinstance(entry.execution, Execution) and (work := found.get(_key(entry.execution))) is not None:
                 work.effects.add((entry.key, entry.what))

@@ -17,8 +17,9 @@ from durable_primitives.primitives.continuous.invoking import Handler
 from durable_primitives.services.invocation import is_async
 from durable_primitives.testing.simulation.choices import Deviation
 from durable_primitives.testing.simulation.errors import ProcessKilled
+from durable_primitives.testing.simulation.escapes import is_user_code
 from durable_primitives.testing.simulation.process import SimulatedProcess
-from durable_primitives.testing.simulation.tenants import EXECUTION, TENANT
+from durable_primitives.testing.simulation.tenants import EXECUTION, TENANT, SimulationTask
 
 D = TypeVar("D", bound=Definition)
 
@@ -139,7 +140,7 @@ class Execution:
         except BaseException as error:
             process.note("raised", instance, f"{what}: {type(error).__name__}")
             raise
-        self.left_tasks = any(getattr(task, "execution", None) is self for task in process.pending())
+        self.left_tasks = any(task.execution is self and _is_users(task) for task in process.pending())
         if deviation is not None:
             await self._after(deviation)
         process.note("returned", instance, what)
@@ -150,7 +151,7 @@ class Execution:
             case "fail":
                 raise self.injected_error(deviation)
             case "delay":
-                await asyncio.sleep(deviation.amount / 1000)
+                await self.process.world.delay(deviation.amount)
             case "crash before":
                 await self.process.die()
             case "shut down at":
@@ -176,6 +177,12 @@ class Execution:
         self.process.note("raised", self.instance, f"{self._what}: as it was told")
         self._injection = self.process.world.error_for(deviation)
         return self._injection
+
+
+def _is_users(task: SimulationTask[Any]) -> bool:
+    """Whether it runs user code; what a call of a client starts is the library's."""
+    code = getattr(task.get_coro(), "cr_code", None)
+    return code is None or is_user_code(code.co_filename)
 
 
 def _unit(context: Any) -> str:

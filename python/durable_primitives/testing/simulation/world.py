@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from contextvars import copy_context
@@ -119,6 +120,9 @@ class World:
         self._lives: list[SimulatedProcess] = []
         self.names = ("client", *(f"worker {number}" for number in range(1, workers + 1)))
         self.over = False
+        self.skips_idle = False
+        """Workers with nothing to do sleep until something is due: retention and look-outs come later than usual."""
+        self._delays: dict[asyncio.Future[None], None] = {}
 
     @property
     def clock_ms(self) -> int:
@@ -175,6 +179,26 @@ class World:
         if self.processes[process.name] is process:
             self.start(process.name)
 
+    # What goes wrong.
+
+    async def delay(self, ms: int) -> None:
+        """Let something take longer, until nothing goes wrong any more."""
+        if self.choices.healed:
+            return
+        over = self.loop.create_future()
+        self._delays[over] = None
+        timer = self.loop.call_later(ms / 1000, _finish, over)
+        try:
+            await over
+        finally:
+            timer.cancel()
+            self._delays.pop(over, None)
+
+    def end_delays(self) -> None:
+        """What is late arrives now."""
+        for over in list(self._delays):
+            self.loop.call_soon(_finish, over)
+
     def abandon(self) -> None:
         """End all processes, as a power cut would."""
         self.over = True
@@ -210,3 +234,8 @@ class World:
     def _pick(self, ready: int) -> int:
         deviation = self.choices.at("turn", "loop", options=ready)
         return 0 if deviation is None else min(deviation.amount, ready - 1)
+
+
+def _finish(over: asyncio.Future[None]) -> None:
+    if not over.done():
+        over.set_result(None)
