@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from durable_primitives.errors import DurablePrimitivesError, ValidationError
+from durable_primitives.testing.checking.elsewhere import Elsewhere, Question
+from durable_primitives.testing.checking.same import same
 from durable_primitives.testing.simulation import EscapedSimulationError
 from durable_primitives.testing.simulation.escapes import Watch as EscapeWatch
 from durable_primitives.testing.simulation.escapes import is_user_code
@@ -76,10 +78,13 @@ class Twice:
 
 
 class PureReducer:
-    """A reducer that is called twice, on copies, and watched."""
+    """A reducer that is called twice, on copies, and watched; and once more in another interpreter, if there is one."""
 
-    def __init__(self, reducer: Callable[[Any], Any], event: Any, state: Any, tell: Tell) -> None:
+    def __init__(
+        self, reducer: Callable[[Any], Any], event: Any, state: Any, tell: Tell, elsewhere: Elsewhere | None = None
+    ) -> None:
         self._reducer = reducer
+        self._elsewhere = elsewhere
         self._event = event
         self._state = state
         self._tell = tell
@@ -106,10 +111,30 @@ class PureReducer:
         except ValidationError as error:
             self._tell("state_fits_schema", f"the reducer returned what cannot be stored: {error}")
             raise
-        if self._state.encode(self._call(twin)) != made:
-            self._tell("reducer_is_pure", f"called twice with the same, it made {answer!r} and something else")
+        again = self._state.encode(self._call(twin))
+        if self._differ(made, again):
+            other = self._state.decode(again)
+            self._tell("reducer_is_pure", f"called twice with the same, it made {answer!r} and {other!r}")
+        self._look_elsewhere(ctx, event, state)
         self._look_at_size(ctx, len(made), len(event))
         return answer
+
+    def _differ(self, one: bytes, other: bytes) -> bool:
+        """Whether these are two states; the bytes of a set have the order of the set."""
+        return one != other and not same(self._state.decode(one), self._state.decode(other))
+
+    def _look_elsewhere(self, ctx: Any, event: bytes, state: bytes | None) -> None:
+        if self._elsewhere is None:
+            return
+        question = Question(event, state, ctx.id, ctx.event_id, ctx.event_count, ctx.first_event_at)
+        match self._elsewhere.ask(question):
+            case [one, other] if self._differ(one, other):
+                made = f"{self._state.decode(one)!r} in one process and {self._state.decode(other)!r} in another"
+                self._tell(
+                    "reducer_is_pure", f"of the same it made {made}: hashes, and sets, have an order of their own"
+                )
+            case _:
+                pass
 
     def _encoded(self, state: Any) -> bytes | None:
         try:

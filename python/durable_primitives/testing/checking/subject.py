@@ -13,9 +13,11 @@ from durable_primitives.errors import ValidationError
 from durable_primitives.primitives.buffer.gathering import ByReducer
 from durable_primitives.services.schedule import Custom
 from durable_primitives.testing.checking.effects import Effects
+from durable_primitives.testing.checking.elsewhere import Elsewhere, may_differ
 from durable_primitives.testing.checking.memory import Memory, reachable
 from durable_primitives.testing.checking.pure import PureReducer, Twice
 from durable_primitives.testing.checking.same import same
+from durable_primitives.testing.checking.sources import named
 
 Invariant = Callable[[Any], object]
 """A function of a state: what it returns is false, or it raises, if the state must not be."""
@@ -66,8 +68,11 @@ class Subject:
 
     def _gathering(self, definition: Any) -> ByReducer[Any, Any]:
         gathering: Any = definition.gathering
-        state: Any = CheckedCodec(gathering.state, self._tell, self.invariants if definition is self.definition else ())
-        reducer = PureReducer(gathering.reducer, definition.event, gathering.state, self._tell)
+        invariants = self.invariants if definition is self.definition else ()
+        state: Any = CheckedCodec(gathering.state, self._tell, invariants)
+        schemas = (definition.event.schema, gathering.state.schema)
+        elsewhere = elsewhere_for(definition, gathering.reducer, schemas)
+        reducer = PureReducer(gathering.reducer, definition.event, gathering.state, self._tell, elsewhere)
         return ByReducer(definition.event, state, reducer)
 
 
@@ -96,6 +101,14 @@ class CheckedCodec:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._codec, name)
+
+
+def elsewhere_for(definition: Any, function: Any, schemas: Iterable[object]) -> Elsewhere | None:
+    """Another interpreter to ask about this function; None if it can make no difference, or cannot be found there."""
+    if not may_differ(reachable([function]), schemas):
+        return None
+    found = named(definition, getattr(function, "__module__", ""))
+    return None if found is None else Elsewhere(definition, found[0])
 
 
 def broken(invariant: Invariant, state: Any) -> str | None:
