@@ -32,6 +32,8 @@ class AttemptsCount(Observer):
             return
         before = unit.last.attempt
         counted = unit.last.ended == "raised" and not isinstance(unit.last.error, (Snooze, Cancel))
+        if history.leases_may_be_lost:
+            return  # who does not know yet that it lost its lease may still begin what it has in hand
         expected = {before + counted}
         if unit.disturbances != history.disturbances or not unit.last.ended:
             expected |= {before, before + 1}
@@ -73,7 +75,7 @@ class NotAfterItsEnd(Observer):
     def begun(self, execution: Execution) -> None:
         if execution.role == "execute":
             end = self.history.unit(execution).end
-            if end:
+            if end and not self.history.leases_may_be_lost:
                 self.violated(execution.instance, f"it ran again, and the store had recorded it as {end}")
 
 
@@ -117,7 +119,7 @@ class RetryWaits(Observer):
     def begun(self, execution: Execution) -> None:
         if execution.role == "execute":
             retry_at, now = self.history.unit(execution).retry_at, self.history.clock(execution.process.name)
-            if now < retry_at and not self.history.clocks_were_set:
+            if now < retry_at and not self.history.leases_may_be_lost:
                 self.violated(execution.instance, f"a retry began {format_ms(retry_at - now)} early")
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from durable_primitives.durations import format_ms, instant_ms
 from durable_primitives.kernel.ids import split_instance
-from durable_primitives.kernel.record import NEVER, TERMINATED, Record
+from durable_primitives.kernel.record import NEVER, TERMINATED, Item, Record
 from durable_primitives.kernel.transition import Claim, Outcome, Transition
 from durable_primitives.primitives.buffer.stored import read as read_buffer
 from durable_primitives.testing.laws.observing import Observer
@@ -71,19 +72,16 @@ class NothingEarly(Observer):
     law = "nothing_early"
 
     def committed(self, actor: str, transition: Transition, outcome: Outcome) -> None:
-        self._taken(actor, transition.instance, outcome)
+        self._taken(actor, transition.instance, outcome.items)
 
     def claimed(self, actor: str, claim: Claim) -> None:
-        now = self.history.clock(actor)
-        for item in claim.items:
-            if now < item.due < NEVER:
-                self.violated(claim.record.instance, f"{actor} was given {item.id} {format_ms(item.due - now)} early")
+        self._taken(actor, claim.record.instance, claim.items)
 
-    def _taken(self, actor: str, instance: str, outcome: Outcome) -> None:
-        if not outcome.items:
+    def _taken(self, actor: str, instance: str, items: Sequence[Item]) -> None:
+        if not items or self.history.clocks_were_set:
             return
         now = self.history.clock(actor)
-        for item in outcome.items:
+        for item in items:
             if now < item.due < NEVER:
                 self.violated(instance, f"{actor} was given {item.id} {format_ms(item.due - now)} early")
 
@@ -97,9 +95,7 @@ class NothingEarly(Observer):
             due = _ms(context.scheduled_for)
         elif definition.kind == "buffer" and context.flush_reason == "flush_after":
             due = _ms(context.first_event_at) + (definition.flush_after_ms or 0)
-            if self.history.clocks_were_set:
-                return
-        if now < due:
+        if now < due and not self.history.clocks_were_set:
             self.violated(execution.instance, f"it ran {format_ms(due - now)} before it was due")
 
 
@@ -114,6 +110,8 @@ class NothingLeftBehind(Observer):
 
     def rested(self) -> None:
         store, now = self.history.simulation.store, self.history.simulation.clock_ms
+        if self.history.clocks_were_set:
+            return  # it may not be due yet by the clock of the workers
         for record in store.records():
             alarm = record.alarm
             if alarm is not None and now - alarm > _LATE_MS and record.owner is None:
