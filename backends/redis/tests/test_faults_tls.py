@@ -29,7 +29,10 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tls")
     command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout key.pem -out cert.pem"
     subprocess.run(
-        [*command.split(), "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"], cwd=folder, check=True, stderr=subprocess.DEVNULL
+        [*command.split(), "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
+        cwd=folder,
+        check=True,
+        stderr=subprocess.DEVNULL,
     )
     return folder / "cert.pem"
 

@@ -115,6 +115,7 @@ class RedisBackend:
                 check_server(await node.call("INFO"), self.url, cluster=link.spread)
             lifeline = Lifeline(link.twin)
             storage = Storage(link, lifeline, self._clock, f"{self._prefix}:{namespace}", self._partitions)
+            storage.claiming.on_late = self._alarm.ring
             settings = await storage.open(settings_for(self._partitions))
             check_settings(settings, self._partitions, self.url)
             await storage.next_due()

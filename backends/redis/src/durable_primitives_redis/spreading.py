@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from durable_primitives.errors import StorageError
@@ -13,6 +13,9 @@ T = TypeVar("T")
 
 MOST_ITEMS = 5_000
 """Items that come or go in one script call, unless it is one transition."""
+
+PATIENCE_SECONDS = 0.1
+"""How long partitions that say nothing may hold up those that have answered: a slot moves, or a node is away."""
 
 
 def split(groups: Iterable[int]) -> dict[int, list[int]]:
@@ -45,6 +48,12 @@ def in_parts(transitions: Sequence[Transition]) -> list[Sequence[Transition]]:
 async def gathered(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     """All results.  They begin in their order.  If some of several failed, what became of the whole is unknown."""
     results = await asyncio.gather(*calls, return_exceptions=True)
+    raise_failure(results)
+    return [result for result in results if not isinstance(result, BaseException)]
+
+
+def raise_failure(results: Sequence[object]) -> None:
+    """Raise the first of those that are exceptions, with what became of all of them together."""
     failures = [result for result in results if isinstance(result, BaseException)]
     for failure in failures:
         if isinstance(failure, StorageError) and (
@@ -52,4 +61,35 @@ async def gathered(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
         ):
             failure.outcome = "unknown"
         raise failure
-    return [result for result in results if not isinstance(result, BaseException)]
+
+
+async def most_of(calls: Mapping[int, Coroutine[Any, Any, T]]) -> dict[int, T]:
+    """The results of those calls that have one soon after the first; all others are cancelled, or have failed.
+
+    For calls that may be left out, and made again.  Raises a failure if there is no result at all.
+    """
+    tasks = {key: asyncio.ensure_future(call) for key, call in calls.items()}
+    try:
+        await until_most_are_done(tasks.values())
+    finally:
+        for task in tasks.values():
+            task.cancel()
+    results = {key: task.result() for key, task in tasks.items() if has_result(task)}
+    if not results:
+        raise_failure([task.exception() for task in tasks.values() if task.done() and not task.cancelled()])
+    return results
+
+
+async def until_most_are_done(tasks: Iterable[asyncio.Future[T]]) -> None:
+    """Wait for a first result, and a little longer for the others."""
+    waiting = set(tasks)
+    while waiting:
+        done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        if waiting and any(map(has_result, done)):
+            await asyncio.wait(waiting, timeout=PATIENCE_SECONDS)
+            return
+
+
+def has_result(task: asyncio.Future[Any]) -> bool:
+    """Whether it is done, and well."""
+    return task.done() and not task.cancelled() and task.exception() is None

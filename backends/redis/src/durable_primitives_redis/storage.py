@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import compress
 from typing import Any
@@ -14,15 +13,16 @@ from msgspec import Struct, structs
 
 from durable_primitives.errors import StorageFullError
 from durable_primitives.kernel.record import DeadLetter, Item, Record, Snapshot, Tally
-from durable_primitives.kernel.transition import ClaimRequest, LeaseRef, Outcome, Renewal, Transition, adds
+from durable_primitives.kernel.transition import Claim, ClaimRequest, LeaseRef, Outcome, Renewal, Transition, adds
 from durable_primitives.spi import xxh3_64
 from durable_primitives_redis import scripts, wire
+from durable_primitives_redis.claiming import Claiming, Trip, limited
 from durable_primitives_redis.clock import ServerClock
 from durable_primitives_redis.failures import sent_again_after
 from durable_primitives_redis.leases import Leases
 from durable_primitives_redis.lifeline import Lifeline
 from durable_primitives_redis.link import Channel, Proof
-from durable_primitives_redis.spreading import gathered, in_parts, split
+from durable_primitives_redis.spreading import gathered, in_parts, most_of, split
 
 IN_FLIGHT = 16
 """Commits that may be on their way at once, on a standalone server; as many replies are kept for each client."""
@@ -32,6 +32,9 @@ LARGE_REPLY = 65_536
 
 SWEEP_ROWS = 1000
 """Rows of one script call: the server serves nobody else meanwhile."""
+
+LOOK_AGAIN_MS = 500
+"""When some partitions did not answer."""
 
 PROOF_SECONDS = 300.0
 """Well below the time that replies are kept (`replay.lua`), and above what a server loses by dying."""
@@ -68,6 +71,7 @@ class Storage:
             node.proof, node.on_forgotten = self._proof, self._leases.forget
         self._places: dict[str, int] = {}
         self._turn = 0
+        self.claiming = Claiming(self._due, lambda group, request: self._commit_group(group, (), request))
 
     async def open(self, settings: Sequence[str]) -> list[bytes]:
         """Note the settings in a new store; those that hold, names and values in turn."""
@@ -94,47 +98,47 @@ class Storage:
                 self._commit_group(0, part, request if index == last else None) for index, part in enumerate(parts)
             )
             return _joined(replies, [outcome for reply in replies for outcome in reply.outcomes])
-        if not transitions and request is not None:
-            return await self._claim_anywhere(request)
+        return await self._commit_each(transitions, request)
+
+    async def _commit_each(self, transitions: Sequence[Transition], request: ClaimRequest | None) -> wire.CommitReply:
+        """One call for each partition."""
+        claims: Sequence[Claim] = ()
+        if request is not None:
+            claims, request = self.claiming.kept(request)
         members = split(self._place(transition.instance) for transition in transitions)
-        shares = {} if request is None else self._shares(members, request.limit)
-        groups = sorted({*members, *shares})
-        replies = await gathered(
-            self._commit_group(
-                group, [transitions[index] for index in members.get(group, ())], _limited(request, shares.get(group, 0))
-            )
-            for group in groups
-        )
         outcomes: dict[int, Outcome] = {}
-        for group, reply in zip(groups, replies, strict=True):
-            outcomes.update(zip(members.get(group, ()), reply.outcomes, strict=True))
-        return _joined(replies, [outcomes[index] for index in range(len(transitions))])
+        if request is not None and not transitions:
+            replies = await self.claiming.anywhere(request)
+        else:
+            shares = {} if request is None else self._shares(members, request.limit)
+            trips: dict[int, Trip] = {}
+            for group in sorted({*members, *shares}):
+                share = limited(request, shares[group]) if request is not None and group in shares else None
+                some = [transitions[index] for index in members.get(group, ())]
+                trips[group] = asyncio.ensure_future(self._commit_group(group, some, share))
+            found = await self.claiming.replies(trips, needed=set(members))
+            for group, indexes in members.items():
+                outcomes.update(zip(indexes, found[group].outcomes, strict=True))
+            replies = list(found.values())
+        reply = _joined(replies, [outcomes[index] for index in range(len(transitions))])
+        return structs.replace(reply, claims=[*claims, *reply.claims])
 
     def _shares(self, members: Iterable[int], limit: int) -> dict[int, int]:
-        """A claim that travels with transitions asks their partitions, and one more in turn."""
+        """A claim that travels with transitions asks their partitions, and one more in turn, unless it is asked now."""
         self._turn = (self._turn + 1) % self._partitions
-        chosen = list(dict.fromkeys([*members, self._turn]))
+        chosen = list(dict.fromkeys([*members, *(() if self._rooms[self._turn].locked() else (self._turn,))]))
         each, rest = divmod(limit, len(chosen))
         return {group: each + (index < rest) for index, group in enumerate(chosen) if each or index < rest}
 
-    async def _claim_anywhere(self, request: ClaimRequest) -> wire.CommitReply:
-        """A claim that travels alone asks the partitions that have the earliest alarms, until nothing more is due."""
-        replies: list[wire.CommitReply] = []
-        left = request.limit
-        while left > 0:
-            alarms = await gathered(
-                self._run_at(place, scripts.DUE, wire.DueRequest(self._stem, place, request.at, left))
+    async def _due(self, at: int, limit: int) -> dict[int, list[int]]:
+        """The alarms that have come, by partition."""
+        packed = await most_of(
+            {
+                place: self._run_at(place, scripts.DUE, wire.DueRequest(self._stem, place, at, limit))
                 for place in range(self._partitions)
-            )
-            due = sorted((alarm, place) for place, packed in enumerate(alarms) for alarm in wire.read_alarms(packed))
-            if not due:
-                break
-            # Another worker may be quicker in some of them: then the next look shows it.
-            shares = Counter(place for _, place in due[:left])
-            got = await gathered(self._commit_group(group, (), _limited(request, n)) for group, n in shares.items())
-            left -= sum(len(reply.claims) for reply in got)
-            replies += got
-        return _joined(replies, [])
+            }
+        )
+        return {place: wire.read_alarms(one) for place, one in packed.items()}
 
     async def _commit_group(
         self, group: int, transitions: Sequence[Transition], request: ClaimRequest | None
@@ -179,11 +183,13 @@ class Storage:
         """Blocks."""
         places = [self._place(lease.instance) for lease in leases]
         members = split(place if self._link.spread else 0 for place in places)
-        answers: dict[int, Renewal] = {}
+        calls: list[tuple[str, bytes | str, bytes | str]] = []
         for group, indexes in members.items():
             some, where = [leases[index] for index in indexes], [places[index] for index in indexes]
-            packed = wire.encode(wire.RenewRequest(self._stem, until, some, where, self._groups[group]))
-            reply = self._lifeline.run(scripts.RENEW, self._tagged(where[0], "any"), packed, self.channel)
+            request = wire.RenewRequest(self._stem, until, some, where, self._groups[group])
+            calls.append((self._tagged(where[0], "any"), wire.encode(request), self.channel))
+        answers: dict[int, Renewal] = {}
+        for indexes, reply in zip(members.values(), self._lifeline.run(scripts.RENEW, calls), strict=True):
             answers.update(zip(indexes, wire.read_renewals(reply), strict=True))
         return [
             structs.replace(answers[index], held=False)
@@ -195,14 +201,20 @@ class Storage:
     async def sweep(self, now: int, budget: int) -> int:
         """In steps that are short for the server."""
         gone = 0
-        for partitions in self._groups:
-            while gone < budget:
-                step = min(budget - gone, SWEEP_ROWS)
-                request = wire.SweepRequest(self._stem, partitions, now, step)
-                went = int(await self._run_at(partitions[0], scripts.SWEEP, request))
-                gone += went
-                if went < step:
-                    break
+        groups = dict(enumerate(self._groups))
+        while groups and gone < budget:
+            groups = dict(list(groups.items())[: budget - gone])
+            step = min((budget - gone) // len(groups), SWEEP_ROWS)
+            went = await most_of(
+                {
+                    group: self._run_at(
+                        partitions[0], scripts.SWEEP, wire.SweepRequest(self._stem, partitions, now, step)
+                    )
+                    for group, partitions in groups.items()
+                }
+            )
+            gone += sum(map(int, went.values()))
+            groups = {group: groups[group] for group, rows in went.items() if int(rows) == step}
         return gone
 
     async def load(self, instance: str, receipts: Sequence[str], letters: Sequence[str]) -> Snapshot:
@@ -240,13 +252,20 @@ class Storage:
         return wire.read_tally(await self._run_at(place, scripts.TALLY, request))
 
     async def next_due(self) -> int | None:
-        packed = await gathered(
-            self._run_at(partitions[0], scripts.NEXT_DUE, wire.NextDueRequest(self._stem, partitions))
-            for partitions in self._groups
+        packed = await most_of(
+            {
+                group: self._run_at(partitions[0], scripts.NEXT_DUE, wire.NextDueRequest(self._stem, partitions))
+                for group, partitions in enumerate(self._groups)
+            }
         )
-        replies = [wire.read_next_due(one) for one in packed]
-        self._clock.note(max(reply.micros for reply in replies))
-        return min((reply.alarm for reply in replies if reply.alarm is not None), default=None)
+        replies = [wire.read_next_due(one) for one in packed.values()]
+        micros = max(reply.micros for reply in replies)
+        self._clock.note(micros)
+        alarms = [reply.alarm for reply in replies if reply.alarm is not None]
+        if len(replies) < len(self._groups):
+            # Nobody knows what is due in the others: look again soon.
+            alarms.append(micros // 1000 + LOOK_AGAIN_MS)
+        return min(alarms, default=None)
 
     async def _run_at(self, partition: int, script: scripts.Script, request: Struct) -> Any:
         return await self._link.run(script, self._tagged(partition, "any"), wire.encode(request))
@@ -262,10 +281,6 @@ class Storage:
                 self._places.clear()
             place = self._places[instance] = xxh3_64(instance.encode()) % self._partitions
         return place
-
-
-def _limited(request: ClaimRequest | None, limit: int) -> ClaimRequest | None:
-    return structs.replace(request, limit=limit) if request is not None and limit else None
 
 
 def _joined(replies: Sequence[wire.CommitReply], outcomes: list[Outcome]) -> wire.CommitReply:
