@@ -8,11 +8,18 @@ from typing import Any, TypeVar
 
 from durable_primitives.errors import StorageError
 from durable_primitives.kernel.transition import Transition
+from durable_primitives_redis.failures import BACKEND
 
 T = TypeVar("T")
 
 MOST_ITEMS = 5_000
 """Items that come or go in one script call, unless it is one transition."""
+
+MOST_BYTES = 32 << 20
+"""Of the payloads of one script call, unless it is one transition."""
+
+LARGEST_BYTES = 256 << 20
+"""Of the payloads of one transition: half of what a server takes as one argument."""
 
 PATIENCE_SECONDS = 0.1
 """How long partitions that say nothing may hold up those that have answered: a slot moves, or a node is away."""
@@ -31,18 +38,49 @@ def split(groups: Iterable[int]) -> dict[int, list[int]]:
     return members
 
 
-def in_parts(transitions: Sequence[Transition]) -> list[Sequence[Transition]]:
-    """Transitions in their order, in parts that are short for the server: it serves nobody else meanwhile."""
-    parts: list[Sequence[Transition]] = []
-    start = items = 0
-    for index, transition in enumerate(transitions):
-        more = len(transition.append) + len(transition.remove)
-        if items and items + more > MOST_ITEMS:
-            parts.append(transitions[start:index])
-            start, items = index, 0
-        items += more
-    parts.append(transitions[start:])
+def in_parts(indexes: Sequence[int], transitions: Sequence[Transition]) -> list[Sequence[int]]:
+    """Some of the transitions, in their order, in parts that are short for the server: it serves nobody else meanwhile.
+
+    Raises:
+        StorageError: One of them is more than a server takes; none may be sent.
+    """
+    parts: list[Sequence[int]] = []
+    start = items = size = 0
+    for place, index in enumerate(indexes):
+        transition = transitions[index]
+        more_items, more = len(transition.append) + len(transition.remove), _size(transition)
+        if more > LARGEST_BYTES:
+            raise StorageError(
+                f"the change of {transition.instance} is {more} bytes long and the limit is {LARGEST_BYTES}",
+                backend=BACKEND,
+                outcome="not_applied",
+                help="send fewer events in one call",
+            )
+        if place > start and (items + more_items > MOST_ITEMS or size + more > MOST_BYTES):
+            parts.append(indexes[start:place])
+            start, items, size = place, 0, 0
+        items += more_items
+        size += more
+    parts.append(indexes[start:])
     return parts
+
+
+def _size(transition: Transition) -> int:
+    """About how many bytes it is long: its payloads."""
+    size = 0
+    for new in transition.append:
+        size += len(new.payload)
+    for removal in transition.remove:
+        size += len(removal.item.payload)
+    for change in transition.reschedule:
+        size += len(change.item.payload)
+    for burial in transition.bury:
+        size += len(burial.payload) + (0 if burial.item is None else len(burial.item.payload))
+    if transition.put is not None:
+        size += len(transition.put.data)
+    if transition.create is not None:
+        size += len(transition.create.data)
+    return size
 
 
 async def gathered(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

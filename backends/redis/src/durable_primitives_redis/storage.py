@@ -64,6 +64,8 @@ class Storage:
         self.channel = f"{stem}:nearer"
         # A slot that moves to another node would let the second of two commits overtake the first.
         self._rooms = [asyncio.Semaphore(1 if link.spread else IN_FLIGHT) for _ in self._groups]
+        self._starting = asyncio.Lock()
+        """Held while the calls of a commit begin, one after the other."""
         self._leases = Leases()
         self._remembered, self._remembered_at = 0, 0.0
         if not link.spread:
@@ -89,39 +91,55 @@ class Storage:
         return structs.replace(reply, outcomes=[next(answers) if sent else _FENCED for sent in valid])
 
     async def _commit(self, transitions: Sequence[Transition], request: ClaimRequest | None) -> wire.CommitReply:
-        if not self._link.spread:
-            parts = in_parts(transitions)
-            if len(parts) == 1:
-                return await self._commit_group(0, transitions, request)
-            last = len(parts) - 1
-            replies = await gathered(
-                self._commit_group(0, part, request if index == last else None) for index, part in enumerate(parts)
-            )
-            return _joined(replies, [outcome for reply in replies for outcome in reply.outcomes])
-        return await self._commit_each(transitions, request)
-
-    async def _commit_each(self, transitions: Sequence[Transition], request: ClaimRequest | None) -> wire.CommitReply:
-        """One call for each partition."""
-        claims: Sequence[Claim] = ()
+        kept: Sequence[Claim] = ()
         if request is not None:
-            claims, request = self.claiming.kept(request)
-        members = split(self._place(transition.instance) for transition in transitions)
-        outcomes: dict[int, Outcome] = {}
-        if request is not None and not transitions:
-            replies = await self.claiming.anywhere(request)
+            kept, request = self.claiming.kept(request)
+        if self._link.spread and not transitions and request is not None:
+            replies, outcomes = await self.claiming.anywhere(request), list[Outcome]()
         else:
+            replies, outcomes = await self._commit_parts(transitions, request)
+        if len(replies) == 1 and not kept:
+            return replies[0]
+        return wire.CommitReply(
+            outcomes,
+            [*kept, *(claim for reply in replies for claim in reply.claims)],
+            min((reply.nearest for reply in replies if reply.nearest is not None), default=None),
+            max((reply.micros for reply in replies), default=0),
+        )
+
+    async def _commit_parts(
+        self, transitions: Sequence[Transition], request: ClaimRequest | None
+    ) -> tuple[list[wire.CommitReply], list[Outcome]]:
+        """A call for each group of partitions, and several for one that has much to do; a claim goes with the last."""
+        if self._link.spread:
+            members = split(self._place(one.instance) for one in transitions)
             shares = {} if request is None else self._shares(members, request.limit)
-            trips: dict[int, Trip] = {}
-            for group in sorted({*members, *shares}):
-                share = limited(request, shares[group]) if request is not None and group in shares else None
-                some = [transitions[index] for index in members.get(group, ())]
-                trips[group] = asyncio.ensure_future(self._commit_group(group, some, share))
-            found = await self.claiming.replies(trips, needed=set(members))
-            for group, indexes in members.items():
-                outcomes.update(zip(indexes, found[group].outcomes, strict=True))
-            replies = list(found.values())
-        reply = _joined(replies, [outcomes[index] for index in range(len(transitions))])
-        return structs.replace(reply, claims=[*claims, *reply.claims])
+        else:
+            members, shares = {0: list(range(len(transitions)))}, {0: 0 if request is None else request.limit}
+        parts = [
+            (group, part)
+            for group in sorted({*members, *shares})
+            for part in in_parts(members.get(group, ()), transitions)
+        ]
+        if len(parts) == 1:
+            async with self._starting:
+                pass
+            reply = await self._commit_group(parts[0][0], transitions, request)
+            return [reply], reply.outcomes
+        last = {group: index for index, (group, _) in enumerate(parts)}
+        trips: dict[int, Trip] = {}
+        async with self._starting:
+            for index, (group, part) in enumerate(parts):
+                share = shares.get(group, 0) if index == last[group] else 0
+                wish = None if request is None or not share else limited(request, share)
+                trips[index] = asyncio.ensure_future(self._commit_group(group, [transitions[at] for at in part], wish))
+            # So that they have begun before whatever is called later.
+            await asyncio.sleep(0)
+        found = await self.claiming.replies(trips, needed={index for index, (_, part) in enumerate(parts) if part})
+        outcomes: dict[int, Outcome] = {}
+        for index, reply in found.items():
+            outcomes.update(zip(parts[index][1], reply.outcomes, strict=True))
+        return list(found.values()), [outcomes[at] for at in range(len(transitions))]
 
     def _shares(self, members: Iterable[int], limit: int) -> dict[int, int]:
         """A claim that travels with transitions asks their partitions, and one more in turn, unless it is asked now."""
@@ -203,18 +221,21 @@ class Storage:
         gone = 0
         groups = dict(enumerate(self._groups))
         while groups and gone < budget:
-            groups = dict(list(groups.items())[: budget - gone])
-            step = min((budget - gone) // len(groups), SWEEP_ROWS)
+            left = budget - gone
+            asked = dict(list(groups.items())[:left])
+            step = min(left // len(asked), SWEEP_ROWS)
             went = await most_of(
                 {
                     group: self._run_at(
                         partitions[0], scripts.SWEEP, wire.SweepRequest(self._stem, partitions, now, step)
                     )
-                    for group, partitions in groups.items()
+                    for group, partitions in asked.items()
                 }
             )
             gone += sum(map(int, went.values()))
-            groups = {group: groups[group] for group, rows in went.items() if int(rows) == step}
+            for group in asked:
+                if int(went.get(group, 0)) < step:
+                    del groups[group]
         return gone
 
     async def load(self, instance: str, receipts: Sequence[str], letters: Sequence[str]) -> Snapshot:
@@ -281,13 +302,3 @@ class Storage:
                 self._places.clear()
             place = self._places[instance] = xxh3_64(instance.encode()) % self._partitions
         return place
-
-
-def _joined(replies: Sequence[wire.CommitReply], outcomes: list[Outcome]) -> wire.CommitReply:
-    """One reply made of those of several partitions."""
-    return wire.CommitReply(
-        outcomes,
-        [claim for reply in replies for claim in reply.claims],
-        min((reply.nearest for reply in replies if reply.nearest is not None), default=None),
-        max((reply.micros for reply in replies), default=0),
-    )
