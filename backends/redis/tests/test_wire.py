@@ -91,10 +91,15 @@ async def test_large_batch_leaves_in_parts_and_in_order(backend: RedisBackend):
 
 @pytest.mark.parametrize("on", ["server", "cluster"])
 async def test_batch_of_more_bytes_than_a_command_takes_leaves_in_parts(
-    on: str, make_server: Callable[..., Server], opened: AsyncExitStack, tmp_path: Path
+    on: str,
+    make_server: Callable[..., Server],
+    opened: AsyncExitStack,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ):
     """As they come, servers take 512 MiB at once, and break the connection of whoever sends more."""
-    limit = {"proto_max_bulk_len": "40mb"}
+    monkeypatch.setattr(spreading, "MOST_BYTES", 1 << 20)
+    limit = {"proto_max_bulk_len": "1536kb"}
     if on == "server":
         url = make_server(**limit).url
     else:
@@ -102,8 +107,8 @@ async def test_batch_of_more_bytes_than_a_command_takes_leaves_in_parts(
         opened.callback(cluster.stop)
         await asyncio.to_thread(cluster.start)
         url = cluster.url
-    backend = await open_backend(RedisBackend(url, timeout_s=5), opened)
-    payload = bytes(4 << 20)
+    backend = await open_backend(RedisBackend(url), opened)
+    payload = bytes(256 << 10)
     live = transition.Create(status="live")
     batch = [
         transition.Transition(

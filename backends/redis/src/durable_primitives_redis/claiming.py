@@ -16,10 +16,9 @@ from msgspec import structs
 from durable_primitives.kernel.transition import Claim, ClaimRequest
 from durable_primitives_redis import wire
 from durable_primitives_redis.spreading import (
-    PATIENCE_SECONDS,
     has_result,
     raise_failure,
-    until_most_are_done,
+    until_the_rest_is_held_up,
 )
 
 Trip = asyncio.Task[wire.CommitReply]
@@ -31,14 +30,16 @@ class Claiming:
     Args:
         look: The alarms that have come, by partition: (time, limit).
         claim: Claim in one partition.
+        is_held_up: Whether a partition cannot answer now.
     """
 
     def __init__(
         self,
         look: Callable[[int, int], Awaitable[Mapping[int, Sequence[int]]]],
         claim: Callable[[int, ClaimRequest], Coroutine[Any, Any, wire.CommitReply]],
+        is_held_up: Callable[[int], bool],
     ) -> None:
-        self._look, self._claim = look, claim
+        self._look, self._claim, self._is_held_up = look, claim, is_held_up
         self._kept: dict[str, list[Claim]] = {}
         """By owner."""
         self.on_late: Callable[[], None] = lambda: None
@@ -66,7 +67,7 @@ class Claiming:
             trips = {
                 place: asyncio.ensure_future(self._claim(place, limited(request, n))) for place, n in shares.items()
             }
-            got = await self.replies(trips, needed=set())
+            got = await self.replies(trips, {place: place for place in trips}, needed=set())
             if not got and not replies:
                 raise_failure([trip.exception() for trip in trips.values() if trip.done()])
             replies += got.values()
@@ -75,16 +76,17 @@ class Claiming:
                 break
         return replies
 
-    async def replies(self, trips: Mapping[int, Trip], needed: set[int]) -> dict[int, wire.CommitReply]:
-        """The replies of the needed trips, and of those others that come soon.  Raises what a needed one raised."""
+    async def replies(
+        self, trips: Mapping[int, Trip], places: Mapping[int, int], needed: set[int]
+    ) -> dict[int, wire.CommitReply]:
+        """The replies of the needed trips, and of those others that are not held up.  Raises what a needed one raised.
+
+        `places` are the partitions of the trips.
+        """
         try:
             if needed:
                 await asyncio.wait([trips[key] for key in needed])
-                others = [trip for key, trip in trips.items() if key not in needed and not trip.done()]
-                if others:
-                    await asyncio.wait(others, timeout=PATIENCE_SECONDS)
-            else:
-                await until_most_are_done(trips.values())
+            await until_the_rest_is_held_up(trips, lambda key: self._is_held_up(places[key]))
         except asyncio.CancelledError:
             for trip in trips.values():
                 trip.cancel()

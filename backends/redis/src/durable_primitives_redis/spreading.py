@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from durable_primitives.errors import StorageError
@@ -22,7 +22,7 @@ LARGEST_BYTES = 256 << 20
 """Of the payloads of one transition: half of what a server takes as one argument."""
 
 PATIENCE_SECONDS = 0.1
-"""How long partitions that say nothing may hold up those that have answered: a slot moves, or a node is away."""
+"""How long a partition that is held up may hold up those that have answered."""
 
 
 def split(groups: Iterable[int]) -> dict[int, list[int]]:
@@ -101,14 +101,14 @@ def raise_failure(results: Sequence[object]) -> None:
         raise failure
 
 
-async def most_of(calls: Mapping[int, Coroutine[Any, Any, T]]) -> dict[int, T]:
-    """The results of those calls that have one soon after the first; all others are cancelled, or have failed.
+async def most_of(calls: Mapping[int, Coroutine[Any, Any, T]], is_held_up: Callable[[int], bool]) -> dict[int, T]:
+    """The results of the calls, without those that are held up, which are cancelled, and those that fail.
 
     For calls that may be left out, and made again.  Raises a failure if there is no result at all.
     """
     tasks = {key: asyncio.ensure_future(call) for key, call in calls.items()}
     try:
-        await until_most_are_done(tasks.values())
+        await until_the_rest_is_held_up(tasks, is_held_up)
     finally:
         for task in tasks.values():
             task.cancel()
@@ -118,13 +118,12 @@ async def most_of(calls: Mapping[int, Coroutine[Any, Any, T]]) -> dict[int, T]:
     return results
 
 
-async def until_most_are_done(tasks: Iterable[asyncio.Future[T]]) -> None:
-    """Wait for a first result, and a little longer for the others."""
-    waiting = set(tasks)
-    while waiting:
-        done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        if waiting and any(map(has_result, done)):
-            await asyncio.wait(waiting, timeout=PATIENCE_SECONDS)
+async def until_the_rest_is_held_up(tasks: Mapping[int, asyncio.Future[T]], is_held_up: Callable[[int], bool]) -> None:
+    """Wait for all of them, or until there is an answer and all others are held up."""
+    while waiting := {key: task for key, task in tasks.items() if not task.done()}:
+        await asyncio.wait(waiting.values(), timeout=PATIENCE_SECONDS)
+        late = [key for key, task in waiting.items() if not task.done()]
+        if len(late) < len(tasks) and all(map(is_held_up, late)):
             return
 
 

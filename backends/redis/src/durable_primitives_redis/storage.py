@@ -73,7 +73,9 @@ class Storage:
             node.proof, node.on_forgotten = self._proof, self._leases.forget
         self._places: dict[str, int] = {}
         self._turn = 0
-        self.claiming = Claiming(self._due, lambda group, request: self._commit_group(group, (), request))
+        self.claiming = Claiming(
+            self._due, lambda group, request: self._commit_group(group, (), request), self._is_held_up
+        )
 
     async def open(self, settings: Sequence[str]) -> list[bytes]:
         """Note the settings in a new store; those that hold, names and values in turn."""
@@ -135,7 +137,10 @@ class Storage:
                 trips[index] = asyncio.ensure_future(self._commit_group(group, [transitions[at] for at in part], wish))
             # So that they have begun before whatever is called later.
             await asyncio.sleep(0)
-        found = await self.claiming.replies(trips, needed={index for index, (_, part) in enumerate(parts) if part})
+        places = {index: group for index, (group, _) in enumerate(parts)}
+        found = await self.claiming.replies(
+            trips, places, needed={index for index, (_, part) in enumerate(parts) if part}
+        )
         outcomes: dict[int, Outcome] = {}
         for index, reply in found.items():
             outcomes.update(zip(parts[index][1], reply.outcomes, strict=True))
@@ -154,7 +159,8 @@ class Storage:
             {
                 place: self._run_at(place, scripts.DUE, wire.DueRequest(self._stem, place, at, limit))
                 for place in range(self._partitions)
-            }
+            },
+            self._is_held_up,
         )
         return {place: wire.read_alarms(one) for place, one in packed.items()}
 
@@ -230,7 +236,8 @@ class Storage:
                         partitions[0], scripts.SWEEP, wire.SweepRequest(self._stem, partitions, now, step)
                     )
                     for group, partitions in asked.items()
-                }
+                },
+                self._is_held_up,
             )
             gone += sum(map(int, went.values()))
             for group in asked:
@@ -277,7 +284,8 @@ class Storage:
             {
                 group: self._run_at(partitions[0], scripts.NEXT_DUE, wire.NextDueRequest(self._stem, partitions))
                 for group, partitions in enumerate(self._groups)
-            }
+            },
+            self._is_held_up,
         )
         replies = [wire.read_next_due(one) for one in packed.values()]
         micros = max(reply.micros for reply in replies)
@@ -290,6 +298,9 @@ class Storage:
 
     async def _run_at(self, partition: int, script: scripts.Script, request: Struct) -> Any:
         return await self._link.run(script, self._tagged(partition, "any"), wire.encode(request))
+
+    def _is_held_up(self, group: int) -> bool:
+        return self._link.is_held_up(self._tagged(self._groups[group][0], "any"))
 
     def _tagged(self, partition: int, name: str) -> str:
         return f"{{{self._stem}:{partition}}}:{name}"
