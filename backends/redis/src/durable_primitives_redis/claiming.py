@@ -14,12 +14,9 @@ from typing import Any
 from msgspec import structs
 
 from durable_primitives.kernel.transition import Claim, ClaimRequest
+from durable_primitives.spi import raise_failure
 from durable_primitives_redis import wire
-from durable_primitives_redis.spreading import (
-    has_result,
-    raise_failure,
-    until_the_rest_is_held_up,
-)
+from durable_primitives_redis.patience import has_result, until_the_rest_is_held_up
 
 Trip = asyncio.Task[wire.CommitReply]
 

@@ -7,9 +7,9 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from durable_primitives.spi import gathered
 from durable_primitives_redis.link import Channel
 from durable_primitives_redis.scripts import Script
-from durable_primitives_redis.spreading import gathered
 
 
 class Lifeline:

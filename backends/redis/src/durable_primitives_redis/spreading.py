@@ -1,16 +1,12 @@
-"""One call made of several."""
+"""One batch in parts that are short for the server."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
 
 from durable_primitives.errors import StorageError
 from durable_primitives.kernel.transition import Transition
 from durable_primitives_redis.failures import BACKEND
-
-T = TypeVar("T")
 
 MOST_ITEMS = 5_000
 """Items that come or go in one script call, unless it is one transition."""
@@ -20,22 +16,6 @@ MOST_BYTES = 32 << 20
 
 LARGEST_BYTES = 256 << 20
 """Of the payloads of one transition: half of what a server takes as one argument."""
-
-PATIENCE_SECONDS = 0.1
-"""How long a partition that is held up may hold up those that have answered."""
-
-
-def split(groups: Iterable[int]) -> dict[int, list[int]]:
-    """The indexes of each group's members.
-
-    Example:
-        >>> split([3, 1, 3])
-        {3: [0, 2], 1: [1]}
-    """
-    members: dict[int, list[int]] = {}
-    for index, group in enumerate(groups):
-        members.setdefault(group, []).append(index)
-    return members
 
 
 def in_parts(indexes: Sequence[int], transitions: Sequence[Transition]) -> list[Sequence[int]]:
@@ -81,52 +61,3 @@ def _size(transition: Transition) -> int:
     if transition.create is not None:
         size += len(transition.create.data)
     return size
-
-
-async def gathered(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """All results.  They begin in their order.  If some of several failed, what became of the whole is unknown."""
-    results = await asyncio.gather(*calls, return_exceptions=True)
-    raise_failure(results)
-    return [result for result in results if not isinstance(result, BaseException)]
-
-
-def raise_failure(results: Sequence[object]) -> None:
-    """Raise the first of those that are exceptions, with what became of all of them together."""
-    failures = [result for result in results if isinstance(result, BaseException)]
-    for failure in failures:
-        if isinstance(failure, StorageError) and (
-            len(failures) < len(results) or any(getattr(other, "outcome", "unknown") == "unknown" for other in failures)
-        ):
-            failure.outcome = "unknown"
-        raise failure
-
-
-async def most_of(calls: Mapping[int, Coroutine[Any, Any, T]], is_held_up: Callable[[int], bool]) -> dict[int, T]:
-    """The results of the calls, without those that are held up, which are cancelled, and those that fail.
-
-    For calls that may be left out, and made again.  Raises a failure if there is no result at all.
-    """
-    tasks = {key: asyncio.ensure_future(call) for key, call in calls.items()}
-    try:
-        await until_the_rest_is_held_up(tasks, is_held_up)
-    finally:
-        for task in tasks.values():
-            task.cancel()
-    results = {key: task.result() for key, task in tasks.items() if has_result(task)}
-    if not results:
-        raise_failure([task.exception() for task in tasks.values() if task.done() and not task.cancelled()])
-    return results
-
-
-async def until_the_rest_is_held_up(tasks: Mapping[int, asyncio.Future[T]], is_held_up: Callable[[int], bool]) -> None:
-    """Wait for all of them, or until there is an answer and all others are held up."""
-    while waiting := {key: task for key, task in tasks.items() if not task.done()}:
-        await asyncio.wait(waiting.values(), timeout=PATIENCE_SECONDS)
-        late = [key for key, task in waiting.items() if not task.done()]
-        if len(late) < len(tasks) and all(map(is_held_up, late)):
-            return
-
-
-def has_result(task: asyncio.Future[Any]) -> bool:
-    """Whether it is done, and well."""
-    return task.done() and not task.cancelled() and task.exception() is None

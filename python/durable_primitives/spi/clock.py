@@ -13,7 +13,7 @@ WINDOW_SECONDS = 10.0
 """Bounds older than this, and those of the window before it, are forgotten: two clocks drift, and one may be set."""
 
 
-class ServerClock:
+class StoreClock:
     """Follows the replies; between them it goes on with this machine's monotonic clock."""
 
     def __init__(self) -> None:

@@ -1,0 +1,1 @@
+"""The engine inside the Durable Object, in a Python Worker."""
