@@ -28,7 +28,16 @@ def in_parts(indexes: Sequence[int], transitions: Sequence[Transition]) -> list[
     start = items = size = 0
     for place, index in enumerate(indexes):
         transition = transitions[index]
-        more_items, more = len(transition.append) + len(transition.remove), _size(transition)
+        append, remove = transition.append, transition.remove
+        more_items = len(append) + len(remove)
+        # Not in a function: this is done for every transition.
+        more = 0
+        for new in append:
+            more += len(new.payload)
+        for removal in remove:
+            more += len(removal.item.payload)
+        if transition.put is not None or transition.reschedule or transition.bury:
+            more += _more_bytes(transition)
         if more > LARGEST_BYTES:
             raise StorageError(
                 f"the change of {transition.instance} is {more} bytes long and the limit is {LARGEST_BYTES}",
@@ -45,19 +54,10 @@ def in_parts(indexes: Sequence[int], transitions: Sequence[Transition]) -> list[
     return parts
 
 
-def _size(transition: Transition) -> int:
-    """About how many bytes it is long: its payloads."""
-    size = 0
-    for new in transition.append:
-        size += len(new.payload)
-    for removal in transition.remove:
-        size += len(removal.item.payload)
-    for change in transition.reschedule:
-        size += len(change.item.payload)
+def _more_bytes(transition: Transition) -> int:
+    """Of its other payloads."""
+    size = 0 if transition.put is None else len(transition.put.data)
+    size += sum(len(change.item.payload) for change in transition.reschedule)
     for burial in transition.bury:
         size += len(burial.payload) + (0 if burial.item is None else len(burial.item.payload))
-    if transition.put is not None:
-        size += len(transition.put.data)
-    if transition.create is not None:
-        size += len(transition.create.data)
     return size
