@@ -77,7 +77,8 @@ def tests_reference(session: nox.Session) -> None:
 def tests_redis(session: nox.Session) -> None:
     """The Redis backend as it is shipped, on a Valkey that comes with it, and on Redis where that is installed.
 
-    Its own tests, then the acceptance tests of the SDK. Arguments go to pytest.
+    Its own tests, then the acceptance tests of the SDK and the example, then the former on a cluster. Arguments go to
+    pytest.
     """
     install_tools(session, "build", "build-pure", "test", "redis")
     install_wheel(session, native_wheel(session))
@@ -86,7 +87,9 @@ def tests_redis(session: nox.Session) -> None:
         env = {"DURABLE_PRIMITIVES_CORE": "native", "DURABLE_PRIMITIVES_TEST_SERVER_BINARY": binary}
         tests = ("python", "-m", "pytest", *session.posargs)
         session.run(*tests, "backends/redis/tests", env=env)
-        session.run("python", "-m", "backends.redis.tests.with_server", *tests, "tests/acceptance", env=env)
+        beside = ("python", "-m", "backends.redis.tests.with_server")
+        session.run(*beside, *tests, "tests/acceptance", "tests/examples/test_webhooks.py", env=env)
+        session.run(*beside, "--cluster", *tests, "tests/acceptance", env=env)
 
 
 @nox.session

@@ -67,6 +67,8 @@ class BufferClient(Generic[E, S]):
         Raises:
             ValidationError: The event or an id is not valid; nothing was written.
             ReducerError: `on_event` raised, or returned what is not a state; nothing was written.
+            PayloadTooLargeError: The store does not take so long an event, or the state that it makes; nothing was
+                written.
         """
         results = await self._add(check_id(id), (self._item(event, event_id),))
         return results[0]
