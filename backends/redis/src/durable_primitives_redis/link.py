@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 
-from hiredis import pack_command
+from hiredis import pack_command  # pyright: ignore[reportUnknownVariableType]
 
 from durable_primitives.errors import BackendUnavailableError, Outcome, StorageError
 from durable_primitives.logs import get_logger
