@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, Never
 
@@ -15,14 +15,16 @@ from durable_primitives.engine.worker import Worker, WorkerOptions
 from durable_primitives.errors import DefinitionError
 from durable_primitives.events import EventTracker, NoopTracker, guard
 from durable_primitives.kernel.ids import check_name
-from durable_primitives.kernel.primitive import Definition, Registry
+from durable_primitives.kernel.primitive import Call, Definition, Registry
 from durable_primitives.primitives import BUILTIN
 from durable_primitives.services.environment import Environment
 from durable_primitives.services.options import refuse_unknown, whole_number
+from durable_primitives.services.senders import Clock
 from durable_primitives.spi import AuthorityClock, Backend, Runtime, SystemRuntime, open_backend
 from durable_primitives.supervisor import supervise
 
 Resources = Callable[[], AbstractAsyncContextManager[Any]]
+Deliver = Callable[[Call], Awaitable[Any]]
 
 
 class Running:
@@ -68,26 +70,75 @@ class DurablePrimitives:
         Raises:
             StorageError: The store cannot be opened; the message says what to do.
         """
+        async with AsyncExitStack() as stack:
+            running = await stack.enter_async_context(self.host(backend, worker=worker, options=options))
+            if running.worker is not None:
+                running.worker.start()
+                stack.push_async_callback(running.worker.stop)
+            yield running
+
+    @asynccontextmanager
+    async def host(
+        self,
+        backend: str | Backend,
+        *,
+        worker: bool = True,
+        options: WorkerOptions | None = None,
+        runtime: Runtime | None = None,
+        deliver: Deliver | None = None,
+    ) -> AsyncGenerator[Running]:
+        """`open` for a host that decides when the worker works: it is not started.
+
+        Args:
+            backend: A URL or a backend.
+            worker: Whether there is one.
+            options: How it behaves.
+            runtime: Time, randomness and ids, where the application was made with none.
+            deliver: Serves the calls of the clients, those of handlers too; by default this process's engine does.
+        """
         store = open_backend(backend)
         async with AsyncExitStack() as stack:
             await store.open(self._namespace)
             stack.push_async_callback(store.close)
             stack.push_async_callback(self._tracker.close)
+            largest = store.capabilities.max_payload
+            clock = self._runtime or runtime or _runtime_on(store)
 
-            def client_for(derive: Callable[[], str]) -> PrimitivesClient:
-                return self._client(engine, derive)
+            def client_for(derive: Callable[[], str] | None) -> PrimitivesClient:
+                return self.client(deliver or engine.call, clock=clock, derive=derive, max_payload=largest)
 
-            environment = Environment(self._namespace, client_for, store.capabilities.max_payload)
-            engine = self._engine(store, self._runtime or _runtime_on(store), environment)
+            environment = Environment(self._namespace, client_for, largest)
+            engine = self._engine(store, clock, environment)
             stack.push_async_callback(engine.commits.drain)
             runner = None
             if worker:
                 if self._resources is not None:
                     environment.resources = await stack.enter_async_context(self._resources())
                 runner = Worker(engine, options)
-                runner.start()
-                stack.push_async_callback(runner.stop)
-            yield Running(self._client(engine), engine, runner)
+            yield Running(client_for(None), engine, runner)
+
+    def client(
+        self,
+        deliver: Deliver,
+        *,
+        clock: Clock,
+        derive: Callable[[], str] | None = None,
+        max_payload: int | None = None,
+    ) -> PrimitivesClient:
+        """A client of these definitions whose calls something else serves.
+
+        Args:
+            deliver: Takes a call to the engine that serves it, and returns its reply or raises its error.
+            clock: Time, randomness and ids for what is sent.
+            derive: Makes the ids of sends that were given none; by default each is new.
+            max_payload: Bytes of one encoded event, input or state.
+        """
+        return PrimitivesClient(self._registry, deliver, clock, derive, max_payload)
+
+    @property
+    def namespace(self) -> str:
+        """What keeps this application apart from others in one store."""
+        return self._namespace
 
     @asynccontextmanager
     async def connect(self, backend: str | Backend) -> AsyncGenerator[PrimitivesClient]:
@@ -153,11 +204,6 @@ class DurablePrimitives:
 
     def _engine(self, backend: Backend, runtime: Runtime, environment: Environment) -> DurablePrimitivesEngine:
         return DurablePrimitivesEngine(self._registry, backend, runtime, self._tracker, self._namespace, environment)
-
-    def _client(self, engine: DurablePrimitivesEngine, derive: Callable[[], str] | None = None) -> PrimitivesClient:
-        return PrimitivesClient(
-            self._registry, engine.call, engine.runtime, derive, engine.backend.capabilities.max_payload
-        )
 
 
 def _runtime_on(store: Backend) -> SystemRuntime:

@@ -55,9 +55,9 @@ class Counter:
 
 def engine_of(counter: Counter, wire: Wire, fleet: Fleet) -> DurablePrimitivesEngine:
     operations = [
-        Operation(name="add", mode="decide", handler="add", summary="Add."),
-        Operation(name="overwrite", mode="blind", handler="overwrite", summary="Set."),
-        Operation(name="read", mode="query", handler="read", summary="Read."),
+        Operation(name="add", mode="decide", handler="add", summary="Add.", request=int, reply=int),
+        Operation(name="overwrite", mode="blind", handler="overwrite", summary="Set.", request=int, reply=str),
+        Operation(name="read", mode="query", handler="read", summary="Read.", request=None, reply=int),
     ]
     primitive = Primitive(
         kind="counter",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+import math
+from collections.abc import Generator, Sequence
 from functools import partial
 
 from msgspec import Struct
@@ -88,6 +89,7 @@ class Worker:
         self._sweeper = Sweeper(engine.backend, engine.runtime)
         self._room = asyncio.Event()
         self._stopping = False
+        self._resting = False
         self._loop: asyncio.Task[None] | None = None
         self._heartbeat: Heartbeat | None = None
         self._leases: tuple[Ownership, ...] = ()
@@ -99,11 +101,8 @@ class Worker:
 
     def start(self) -> None:
         """Begin to claim.  Must be called on the event loop that the handlers are to run on."""
-        runtime = self._engine.runtime
-        self._event_loop = asyncio.get_running_loop()
-        self._renewed_at = runtime.now()
-        self._heartbeat = runtime.heartbeat(self._heartbeat_s, self._beat)
-        self._loop = runtime.spawn(self._run(), "durable-primitives worker")
+        self._attend()
+        self._loop = self._engine.runtime.spawn(self._run(), "durable-primitives worker")
 
     async def stop(self, grace_s: float | None = None) -> None:
         """Stop claiming, finish what runs within the grace, cancel the rest, give every lease back."""
@@ -132,19 +131,46 @@ class Worker:
         if self._runs:
             await asyncio.wait(self._runs, timeout=seconds)
 
-    async def run_due(self) -> int:
+    async def run_due(self, rounds: float = math.inf) -> int:
         """Run everything that is due now, and what that makes due, to the end; returns how many instances ran.
 
         For drivers that own the clock: nothing here waits for time to pass.
+
+        Args:
+            rounds: How often to claim at most: what is due then stays due.
         """
         total = 0
         while True:
-            claimed = await self._engine.commits.claim()
+            claimed = await self._engine.commits.claim() if rounds > 0 else 0
+            rounds -= 1
             total += claimed
             if not self._runs and not claimed:
                 return total
             while self._runs:
                 await asyncio.wait(self._runs)
+
+    @contextlib.contextmanager
+    def attending(self) -> Generator[None]:
+        """For drivers that call `run_due` from time to time: a worker at `rest` claims, and keeps leases, only in here."""
+        self._attend()
+        try:
+            yield
+        finally:
+            self.rest()
+
+    def rest(self) -> None:
+        """Claim nothing, not even beside the commits of clients, and keep no leases."""
+        self._resting = True
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
+            self._heartbeat = None
+
+    def _attend(self) -> None:
+        runtime = self._engine.runtime
+        self._resting = False
+        self._event_loop = asyncio.get_running_loop()
+        self._renewed_at = runtime.now()
+        self._heartbeat = runtime.heartbeat(self._heartbeat_s, self._beat)
 
     # Claiming.
 
@@ -177,7 +203,7 @@ class Worker:
     def _wish(self) -> ClaimRequest | None:
         """The claim that travels with the next round trip."""
         room = self._max_instances - len(self._runs)
-        if self._stopping or room <= 0 or self._overslept():
+        if self._stopping or self._resting or room <= 0 or self._overslept():
             return None
         return ClaimRequest(
             owner=self._owner,

@@ -41,6 +41,9 @@ class Operation(Struct, frozen=True, kw_only=True):
     handler: str
     """The orchestrator's method."""
     summary: str
+    request: Any
+    """The type of its request, and below of its reply: what a call that leaves the process is encoded as."""
+    reply: Any
     receipts: Callable[[Any], Sequence[str]] = lambda _: ()
     """Event ids whose receipts the decision must see."""
     letters: Callable[[Any], Sequence[str]] = lambda _: ()

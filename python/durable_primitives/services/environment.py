@@ -19,7 +19,7 @@ class Environment:
     def __init__(
         self,
         namespace: str,
-        client: Callable[[Callable[[], str]], PrimitivesClient],
+        client: Callable[[Callable[[], str] | None], PrimitivesClient],
         max_payload: int | None = None,
     ) -> None:
         self.namespace = namespace

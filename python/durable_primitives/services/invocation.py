@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -12,9 +13,14 @@ from durable_primitives.errors import DefinitionError
 
 AsyncHandler = Callable[..., Awaitable[Any]]
 
+HAS_THREADS = sys.platform != "emscripten"
+
 
 def as_handler(function: object, what: str) -> AsyncHandler:
-    """An `async def` as it is; a plain `def` so that it runs in a thread, with the caller's context variables."""
+    """An `async def` as it is; a plain `def` so that it runs in a thread, with the caller's context variables.
+
+    Where there are no threads (Pyodide) a plain `def` runs on the event loop, and everything else waits for it.
+    """
     if not callable(function):
         raise DefinitionError(f"{what} must be a function, got {type(function).__name__}")
     handler: Callable[..., Any] = function
@@ -22,11 +28,11 @@ def as_handler(function: object, what: str) -> AsyncHandler:
         return handler
 
     @functools.wraps(handler)
-    async def in_thread(*args: Any) -> Any:
-        result = await asyncio.to_thread(handler, *args)
+    async def called(*args: Any) -> Any:
+        result = await asyncio.to_thread(handler, *args) if HAS_THREADS else handler(*args)
         return await result if inspect.isawaitable(result) else result
 
-    return in_thread
+    return called
 
 
 def is_async(function: Callable[..., Any]) -> bool:

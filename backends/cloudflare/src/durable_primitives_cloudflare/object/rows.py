@@ -1,0 +1,108 @@
+"""How the kernel's structures lie in rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from msgspec import json, msgpack
+
+from durable_primitives.errors import PayloadTooLargeError
+from durable_primitives.kernel.record import NEVER, DeadLetter, Item, Receipt, Record
+from durable_primitives_cloudflare.object.storage import MAX_VALUE
+
+Row = Sequence[Any]
+
+LATEST = 1 << 52
+"""How `NEVER` is stored: a number that a double holds with all its neighbours."""
+
+_NAMELESS = "\t"
+"""Begins the key of an event without an id.  No id holds one: ids are printable."""
+
+_record = msgpack.Decoder(Record).decode
+
+
+def json_array(values: Iterable[object]) -> str:
+    """A parameter for ``json_each``: one, however many values (a statement takes 100)."""
+    return json.encode(list(values)).decode()
+
+
+def record_of(stored: bytes) -> Record:
+    """A record from its blob."""
+    return _record(stored)
+
+
+def record_blob(record: Record) -> bytes:
+    """A record as one value, or a `PayloadTooLargeError`."""
+    stored = msgpack.encode(record)
+    if len(stored) > MAX_VALUE:
+        raise PayloadTooLargeError(len(stored), MAX_VALUE, "stored instance")
+    return stored
+
+
+def key_of(id: str | None, seq: int) -> str:
+    """The key of an event."""
+    return f"{_NAMELESS}{seq}" if id is None else id
+
+
+def id_of(key: str) -> str | None:
+    """The id of an event, from its key."""
+    return None if key.startswith(_NAMELESS) else key
+
+
+def due_row(due: int) -> int:
+    """A due time as it is stored."""
+    return min(due, LATEST)
+
+
+def due_of(stored: int) -> int:
+    """A due time as it was meant."""
+    return NEVER if stored == LATEST else stored
+
+
+def payload_row(payload: bytes) -> bytes | str:
+    """A payload as it is stored: an empty blob would arrive as NULL."""
+    return payload or ""
+
+
+def payload_of(stored: bytes | str) -> bytes:
+    """A payload as it was given."""
+    return stored if isinstance(stored, bytes) else b""
+
+
+def items_of(rows: Iterable[Row]) -> list[Item]:
+    """Items from their columns."""
+    return [
+        Item(
+            seq, id_of(key), payload_of(payload), at, lane, due_of(due), rank, segment, attempt, delivery, error, blocks == 1
+        )
+        for seq, key, payload, at, lane, due, rank, segment, attempt, delivery, error, blocks in rows
+    ]  # fmt: skip
+
+
+def receipt_of(row: Row) -> Receipt:
+    """A receipt from its columns."""
+    id, seq, position, due, rank, segment, settlement, expires_at = row
+    return Receipt(id, seq, position, due_of(due), rank, segment, settlement, expires_at)
+
+
+def letter_rows(ik: int, letter: DeadLetter) -> list[Row]:
+    """A dead letter in parts: the batch of a buffer may be longer than a row."""
+    size = MAX_VALUE // 2
+    parts = [letter.payload[start : start + size] for start in range(0, len(letter.payload), size)] or [b""]
+    head = (
+        letter.lane, letter.rank, letter.at, letter.failed_at, letter.attempts, letter.error, letter.count,
+        letter.expires_at,
+    )  # fmt: skip
+    blank = (None,) * len(head)
+    return [
+        (ik, letter.id, number, payload_row(part), *(blank if number else head)) for number, part in enumerate(parts)
+    ]
+
+
+def letter_of(rows: Sequence[Row]) -> DeadLetter | None:
+    """A dead letter from its parts."""
+    if not rows:
+        return None
+    id, _, *head = rows[0]
+    return DeadLetter(id, b"".join(payload_of(row[1]) for row in rows), *head)

@@ -1,0 +1,2 @@
+-- parameters: ik
+SELECT count(*) FROM durable_letter WHERE ik = ? AND part = 0

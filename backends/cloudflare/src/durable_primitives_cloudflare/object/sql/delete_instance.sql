@@ -1,0 +1,2 @@
+-- parameters: name
+DELETE FROM durable_instance WHERE name = ?

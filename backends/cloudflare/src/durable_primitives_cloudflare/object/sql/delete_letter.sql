@@ -1,0 +1,2 @@
+-- parameters: ik, id
+DELETE FROM durable_letter WHERE ik = ? AND id = ?

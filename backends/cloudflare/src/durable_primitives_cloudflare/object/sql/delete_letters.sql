@@ -1,0 +1,2 @@
+-- parameters: ik
+DELETE FROM durable_letter WHERE ik = ?

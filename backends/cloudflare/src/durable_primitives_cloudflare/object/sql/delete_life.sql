@@ -1,0 +1,2 @@
+-- parameters: ik
+DELETE FROM durable_event WHERE ik = ?

@@ -1,0 +1,2 @@
+-- Whether there is a schema.
+SELECT count(*) FROM sqlite_master WHERE name = 'durable_schema'

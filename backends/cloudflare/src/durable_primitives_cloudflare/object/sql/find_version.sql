@@ -1,0 +1,2 @@
+-- Which one.
+SELECT version FROM durable_schema
