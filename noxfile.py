@@ -94,11 +94,17 @@ def tests_redis(session: nox.Session) -> None:
 
 @nox.session
 def tests_cloudflare(session: nox.Session) -> None:
-    """The Cloudflare backend as it is shipped, on a real workerd from npm. Arguments go to pytest."""
+    """The Cloudflare backend as it is shipped, on a real workerd from npm.
+
+    Its own tests, then the acceptance tests of the SDK. Arguments go to pytest.
+    """
     install_tools(session, "build", "build-pure", "test", "cloudflare")
     install_wheel(session, native_wheel(session))
     install_wheel(session, backend_wheel(session, "cloudflare"))
-    pytest(session, *session.posargs, "backends/cloudflare/tests", core="native")
+    tests = ("python", "-m", "pytest", *session.posargs)
+    env = {"DURABLE_PRIMITIVES_CORE": "native"}
+    session.run(*tests, "backends/cloudflare/tests", env=env)
+    session.run("python", "-m", "backends.cloudflare.tests.with_host", *tests, "tests/acceptance", env=env)
 
 
 @nox.session
@@ -115,6 +121,16 @@ def demo(session: nox.Session) -> None:
     install_tools(session, "build")
     install_wheel(session, native_wheel(session))
     session.run("python", "-m", "examples.webhooks", *session.posargs)
+
+
+@nox.session(default=False)
+def demo_cloudflare(session: nox.Session) -> None:
+    """The webhooks example on a Durable Object, in a workerd of its own. Arguments go to the example."""
+    install_tools(session, "build", "build-pure", "test", "cloudflare")
+    install_wheel(session, native_wheel(session))
+    install_wheel(session, backend_wheel(session, "cloudflare"))
+    example = ("python", "-m", "examples.webhooks", "--db", str(Path(session.create_tmp()) / "webhooks.db"))
+    session.run("python", "-m", "backends.cloudflare.tests.with_host", *example, "--backend", "{url}", *session.posargs)
 
 
 @nox.session(default=False)

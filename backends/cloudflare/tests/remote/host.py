@@ -27,7 +27,7 @@ const config :Workerd.Config = (
 );
 const host :Workerd.Worker = (
   modules = [%s],
-  compatibilityDate = "2026-10-01",
+  compatibilityDate = "2026-07-01",
   durableObjectNamespaces = [(className = "DurablePrimitivesStore", uniqueKey = "store", enableSql = true)],
   durableObjectStorage = (localDisk = "do-disk"),
   bindings = [
