@@ -11,9 +11,9 @@ import pytest
 import redis
 
 from durable_primitives import Queue, create_durable_primitives
-from durable_primitives.spi import AuthorityClock
+from durable_primitives.spi import AuthorityClock, StoreClock
+from durable_primitives.spi.clock import WINDOW_SECONDS
 from durable_primitives_redis import RedisBackend
-from durable_primitives_redis.clock import WINDOW_SECONDS, ServerClock
 
 from .conftest import open_backend
 
@@ -25,7 +25,7 @@ class Clocks:
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.monotonic = 1000.0
-        patch.setattr("durable_primitives_redis.clock.time.monotonic", lambda: self.monotonic)
+        patch.setattr("durable_primitives.spi.clock.time.monotonic", lambda: self.monotonic)
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
 
 
 def test_fastest_reply_decides(clocks: Clocks):
-    clock = ServerClock()
+    clock = StoreClock()
     for delay in (0.010, 0.001, 0.005):
         server = clocks.monotonic + 5_000
         clocks.monotonic += delay
@@ -45,7 +45,7 @@ def test_fastest_reply_decides(clocks: Clocks):
 
 
 def test_clock_that_was_set_back_is_followed_after_two_windows(clocks: Clocks):
-    clock = ServerClock()
+    clock = StoreClock()
     offset = 9_000.0
     for _ in range(5):
         clock.note(int((clocks.monotonic + offset) * 1e6))
@@ -56,7 +56,7 @@ def test_clock_that_was_set_back_is_followed_after_two_windows(clocks: Clocks):
 
 
 def test_bounds_of_long_ago_do_not_count(clocks: Clocks):
-    clock = ServerClock()
+    clock = StoreClock()
     clock.note(int((clocks.monotonic + 5_000) * 1e6))
     clocks.monotonic += 600
     clock.note(int((clocks.monotonic + 4_999.9) * 1e6))  # this machine's clock runs fast

@@ -29,11 +29,10 @@ from durable_primitives.errors import (
     StorageNotRecognizedError,
 )
 from durable_primitives.kernel.transition import Create, NewItem, Transition
+from durable_primitives.spi import gathered, xxh3_64
 from durable_primitives.spi import open_backend as open_backend_of_url
-from durable_primitives.spi import xxh3_64
 from durable_primitives.testing import conformance
 from durable_primitives_redis import RedisBackend
-from durable_primitives_redis.spreading import gathered
 
 from .clusters import TestCluster
 from .conftest import open_backend

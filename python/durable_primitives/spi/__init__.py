@@ -3,25 +3,33 @@
 A backend needs this, the kernel's types and the errors, and nothing else.
 
 A `Backend` is a `Storage` and a `Scheduler` in one object; `Runtime` is the only door for time, randomness and ids.
+Backends that talk to a service share `StoreClock` (its time), `Bell` (when to look again), `split` and `gathered`.
 """
 
 from durable_primitives._core import xxh3_64
 from durable_primitives.spi.backend import AuthorityClock, Backend, Capabilities, Reply, Scheduler, Storage
+from durable_primitives.spi.clock import StoreClock
 from durable_primitives.spi.loading import open_backend
 from durable_primitives.spi.opening import check_closed, check_open
 from durable_primitives.spi.runtime import Runtime, SystemRuntime
+from durable_primitives.spi.spreading import gathered, split
+from durable_primitives.spi.waking import Bell
 
 __all__ = [
     "AuthorityClock",
     "Backend",
+    "Bell",
     "Capabilities",
     "Reply",
     "Runtime",
     "Scheduler",
     "Storage",
+    "StoreClock",
     "SystemRuntime",
     "check_closed",
     "check_open",
+    "gathered",
     "open_backend",
+    "split",
     "xxh3_64",
 ]

@@ -11,17 +11,15 @@ from typing import Any
 from durable_primitives.errors import DefinitionError, StorageError
 from durable_primitives.kernel.record import DeadLetter, Item, Record, Snapshot, Tally
 from durable_primitives.kernel.transition import ClaimRequest, LeaseRef, Renewal, Transition
-from durable_primitives.spi import Capabilities, Reply, check_closed, check_open
+from durable_primitives.spi import Bell, Capabilities, Reply, StoreClock, check_closed, check_open
 from durable_primitives_redis.address import Address, address_of_client, address_of_url, masked, split_options
 from durable_primitives_redis.checks import check_server, check_settings, settings_for
-from durable_primitives_redis.clock import ServerClock
 from durable_primitives_redis.cluster import ClusterLink
 from durable_primitives_redis.failures import BACKEND
 from durable_primitives_redis.lifeline import Lifeline
 from durable_primitives_redis.link import Channel, Link
 from durable_primitives_redis.listener import Listener
 from durable_primitives_redis.storage import Storage
-from durable_primitives_redis.waking import Alarm
 
 RECHECK_SECONDS = 10.0
 """How long a lost wake-up can be missed."""
@@ -77,12 +75,12 @@ class RedisBackend:
         self._address: Address = address_of_client(client) if url is None else address_of_url(url)
         self._prefix, self._partitions, self._seconds = prefix, partitions, timeout_s
         self._pid = 0
-        self._clock = ServerClock()
+        self._clock = StoreClock()
         self._link: Channel | None = None
         self._storage: Storage | None = None
         self._listener: Listener | None = None
         self._listening = False
-        self._alarm = Alarm(self._clock.time)
+        self._bell = Bell(self._clock.time)
         self._last_due: int | None = None
 
     @classmethod
@@ -123,7 +121,7 @@ class RedisBackend:
             raise
         self._pid = os.getpid()
         self._link, self._lifeline, self._storage = link, lifeline, storage
-        self._listener = Listener(self._address, storage.channel, storage.client, self._alarm)
+        self._listener = Listener(self._address, storage.channel, storage.client, self._bell)
         self._listening = False
 
     async def close(self) -> None:
@@ -131,7 +129,7 @@ class RedisBackend:
         self._link = self._listener = self._storage = None
         if link is None or listener is None or os.getpid() != self._pid:
             return
-        self._alarm.ring()
+        self._bell.ring()
         await listener.close()
         await asyncio.to_thread(self._lifeline.close)
         await link.close()
@@ -153,10 +151,10 @@ class RedisBackend:
         except StorageError as error:
             if error.outcome == "unknown":
                 # It may have brought an alarm nearer.
-                self._alarm.ring()
+                self._bell.ring()
             raise
         if reply.nearest is not None:
-            self._alarm.tell(reply.nearest)
+            self._bell.tell(reply.nearest)
         return reply.outcomes, reply.claims
 
     def commit_now(self, transitions: Sequence[Transition], request: ClaimRequest | None = None) -> Reply:
@@ -206,7 +204,7 @@ class RedisBackend:
         until = loop.time() + seconds
         while True:
             left = until - loop.time()
-            if await self._alarm.wait(min(left, RECHECK_SECONDS)):
+            if await self._bell.wait(min(left, RECHECK_SECONDS)):
                 return
             if left <= RECHECK_SECONDS or await self._came_nearer():
                 return

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
+from durable_primitives.spi import Bell
 from durable_primitives_redis.address import Address, Connection
-from durable_primitives_redis.waking import Alarm
 
 PAUSE_SECONDS = 0.5
 """Between attempts to subscribe again."""
@@ -17,12 +17,12 @@ SILENCE_SECONDS = 40.0
 
 
 class Listener:
-    """Tells `alarm` what it hears of others, and rings whenever it may have missed something."""
+    """Tells `bell` what it hears of others, and rings whenever it may have missed something."""
 
-    def __init__(self, address: Address, channel: str, client: str, alarm: Alarm) -> None:
+    def __init__(self, address: Address, channel: str, client: str, bell: Bell) -> None:
         self._address, self._channel = address, channel
         self._own = client.encode()
-        self._alarm = alarm
+        self._bell = bell
         self._task: asyncio.Task[None] | None = None
         self._subscribed = asyncio.Event()
 
@@ -61,11 +61,11 @@ class Listener:
                 if kind == b"subscribe":
                     # Whatever was said before this, nobody heard.
                     self._subscribed.set()
-                    self._alarm.ring()
+                    self._bell.ring()
                 elif kind == b"message":
                     client, _, due = content.rpartition(b" ")
                     if client != self._own:
-                        self._alarm.tell(int(due))
+                        self._bell.tell(int(due))
         finally:
             pinging.cancel()
 

@@ -15,13 +15,12 @@ from msgspec import Struct, structs
 from durable_primitives.errors import StorageFullError
 from durable_primitives.kernel.record import DeadLetter, Item, Record, Snapshot, Tally
 from durable_primitives.kernel.transition import ClaimRequest, LeaseRef, Outcome, Renewal, Transition, adds
-from durable_primitives.spi import xxh3_64
+from durable_primitives.spi import StoreClock, gathered, split, xxh3_64
 from durable_primitives_redis import scripts, wire
-from durable_primitives_redis.clock import ServerClock
 from durable_primitives_redis.leases import Leases
 from durable_primitives_redis.lifeline import Lifeline
 from durable_primitives_redis.link import Channel, Proof
-from durable_primitives_redis.spreading import gathered, in_parts, split
+from durable_primitives_redis.spreading import in_parts
 
 IN_FLIGHT = 16
 """Commits that may be on their way at once, on a standalone server; as many replies are kept for each client."""
@@ -49,7 +48,7 @@ class Storage:
         partitions: Over how many its instances are spread.
     """
 
-    def __init__(self, link: Channel, lifeline: Lifeline, clock: ServerClock, stem: str, partitions: int) -> None:
+    def __init__(self, link: Channel, lifeline: Lifeline, clock: StoreClock, stem: str, partitions: int) -> None:
         self._link, self._lifeline, self._clock = link, lifeline, clock
         self._stem, self._partitions = stem, partitions
         everything = tuple(range(partitions))

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 
-class Alarm:
+class Bell:
     """A bell that rings at the earliest of the times that it is told.
 
     To ring at once for an alarm that is far away would be right too, and would have every worker look for nothing.

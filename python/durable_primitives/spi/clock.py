@@ -13,7 +13,7 @@ WINDOW_SECONDS = 10.0
 """Bounds older than this, and those of the window before it, are forgotten: two clocks drift, and one may be set."""
 
 
-class ServerClock:
+class StoreClock:
     """Follows the replies; between them it goes on with this machine's monotonic clock."""
 
     def __init__(self) -> None:
@@ -22,6 +22,11 @@ class ServerClock:
         self._best = -math.inf
         """The best bound of this window."""
         self._ends = -math.inf
+
+    @property
+    def known(self) -> bool:
+        """Whether the store has said anything yet; before that `time` means nothing."""
+        return self._best > -math.inf
 
     def note(self, micros: int) -> None:
         """A reply has just arrived that was made at this time of the server."""

@@ -1,0 +1,132 @@
+"""What an event costs on Cloudflare: rows written and requests, as the host counts them.
+
+``python -m pytest backends/cloudflare/tests/remote/test_costs.py -s`` prints the figures of docs/how-to/cloudflare.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+
+from msgspec import structs
+
+from durable_primitives import Buffer, BufferExecuteContext, Queue, QueueExecuteContext, create_durable_primitives
+from durable_primitives.spi import SystemRuntime
+from durable_primitives_cloudflare.remote import RemoteBackend
+from durable_primitives_cloudflare.remote.partitions import Usage
+
+from .host import Host
+
+DAYS = 60 * 24 * 60 * 60 * 1000
+PATIENCE_SECONDS = 60.0
+
+
+class Meter:
+    """What was used since it was made, without what the meter uses itself."""
+
+    def __init__(self, backend: RemoteBackend, usage: Usage) -> None:
+        self._backend, self._start, self._own = backend, usage, 1
+
+    @classmethod
+    async def start(cls, backend: RemoteBackend) -> Meter:
+        return cls(backend, await backend.usage())
+
+    async def until_idle(self) -> None:
+        """Until nothing is stored that is still to be done."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                self._own += 1
+                records = await self._backend.scan("", "", 100)
+                if all(record.count == 0 and record.owner is None for record in records):
+                    return
+                await asyncio.sleep(0.02)
+
+    async def sweep(self) -> None:
+        """As a worker does once a minute, after the time of retention."""
+        self._own += 1
+        await self._backend.sweep(SystemRuntime().now() + DAYS, 100_000)
+
+    async def read(self, what: str, events: int) -> tuple[float, float]:
+        """Rows and requests per event, alarms among them; printed."""
+        now = await self._backend.usage()
+        used = {name: getattr(now, name) - getattr(self._start, name) for name in structs.asdict(now)}
+        rows, requests = used["rows_written"] / events, (used["requests"] + used["alarms"] - self._own) / events
+        print(f"\n{what}: {rows:.1f} rows and {requests:.1f} requests per event  ({events} events: {used})")
+        return rows, requests
+
+
+async def test_queue(host: Host, prefix: str, opened: AsyncExitStack):
+    """From a producer in one process to a worker in another."""
+    handled = asyncio.Event()
+
+    async def note(ctx: QueueExecuteContext[str]) -> None:
+        handled.set()
+
+    work = Queue.make("work", event_schema=str, execute=note)
+    application = create_durable_primitives(work)
+    async with (
+        application.open(host.backend(prefix)),
+        application.open(host.backend(prefix, listen=None), worker=False) as producer,
+    ):
+        observer = await _observer(host, prefix, opened)
+        queue = producer.client.queue(work)
+        await queue.enqueue("the first one")
+        await asyncio.wait_for(handled.wait(), PATIENCE_SECONDS)
+        meter = await Meter.start(observer)
+        await meter.until_idle()
+        for number in range(20):
+            handled.clear()
+            await queue.enqueue(f"event {number}")
+            await asyncio.wait_for(handled.wait(), PATIENCE_SECONDS)
+            await meter.until_idle()
+        await meter.sweep()
+        alone = await meter.read("queue, one event at a time", 20)
+
+        meter = await Meter.start(observer)
+        for number in range(10):
+            await queue.enqueue_many([f"event {number} {n}" for n in range(100)])
+        await meter.until_idle()
+        await meter.sweep()
+        many = await meter.read("queue, a hundred at a time", 1000)
+
+    assert alone[0] <= 13
+    assert alone[1] <= 8
+    assert many[0] <= 6
+    assert many[1] <= 0.5
+
+
+async def test_buffer(host: Host, prefix: str, opened: AsyncExitStack):
+    """Batches of twenty."""
+    flushed = 0
+
+    async def send(ctx: BufferExecuteContext[list[str]]) -> None:
+        nonlocal flushed
+        flushed += len(ctx.state)
+
+    digest = Buffer.make("digest", event_schema=str, execute=send, flush_after="1 hour", max_items=20)
+    application = create_durable_primitives(digest)
+    async with (
+        application.open(host.backend(prefix)),
+        application.open(host.backend(prefix, listen=None), worker=False) as producer,
+    ):
+        observer = await _observer(host, prefix, opened)
+        meter = await Meter.start(observer)
+        buffer = producer.client.buffer(digest)
+        for number in range(200):
+            await buffer.add(f"event {number}", id="one")
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while flushed < 200:
+                await asyncio.sleep(0.02)
+        await meter.until_idle()
+        await meter.sweep()
+        rows, requests = await meter.read("buffer, one event at a time, in batches of twenty", 200)
+
+    assert rows <= 6
+    assert requests <= 2
+
+
+async def _observer(host: Host, prefix: str, opened: AsyncExitStack) -> RemoteBackend:
+    backend = host.backend(prefix, listen=None)
+    opened.push_async_callback(backend.close)
+    await backend.open("default")
+    return backend
