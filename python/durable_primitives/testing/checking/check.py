@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import time
+import warnings
 from collections import Counter
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager, redirect_stdout
@@ -26,6 +27,7 @@ from durable_primitives.testing.checking.tiers import TIERS, Setting, Tier, in_o
 from durable_primitives.testing.checking.trial import known_laws
 from durable_primitives.testing.checking.values import values_for
 from durable_primitives.testing.checking.violation import PropertyViolation
+from durable_primitives.testing.primitives import SimulationWarning
 from durable_primitives.testing.simulation import KINDS
 
 
@@ -40,7 +42,7 @@ class CheckReport(Struct, frozen=True):
     faults: Counter[str]
     """How often each fault came to pass, as ``"crash after commit"``."""
     missed: tuple[str, ...]
-    """Kinds of faults that were asked for and never came to pass."""
+    """Kinds of faults that were asked for and never came to pass: what was not tried, nothing is known about."""
     outcomes: Counter[str]
     """How executions of user code ended: ``"returned"``, ``"raised"``."""
 
@@ -73,6 +75,9 @@ def check(
         budget: How much real time to spend.
         seed: The same seed tries the same, in the same order.  0 by default.
         unknown: Refused, with the nearest valid name.
+
+    Warns:
+        SimulationWarning: Faults of some kind never came to pass within the budget.
 
     Raises:
         PropertyViolation: A law does not hold, with the shortest history that was found in which it does not.
@@ -107,12 +112,18 @@ def check(
             if finding is not None:
                 raise _violation(explorer, finding, values)
         subject.memory.restore()
+    missed = tuple(kind for kind in kinds if not explorer.came_to_pass(kind))
+    if missed:
+        warnings.warn(
+            SimulationWarning(f"check({primitive!r}) never came to try {', '.join(missed)}: give it a larger budget"),
+            stacklevel=2,
+        )
     return CheckReport(
         histories=explorer.played,
         seconds=round(time.monotonic() - begun, 3),
         tiers=tried,
         faults=explorer.faults,
-        missed=tuple(kind for kind in kinds if not explorer.came_to_pass(kind)),
+        missed=missed,
         outcomes=explorer.outcomes,
     )
 
@@ -132,7 +143,7 @@ def _run(tier: Tier, setting: Setting, end: float, tried: dict[str, int]) -> Fin
 def _violation(explorer: Explorer, finding: Finding, values: list[Any]) -> PropertyViolation:
     after = explorer.played
     finding, tries = shrink(explorer, finding, values)
-    played = explorer.play(finding.case)
+    played = explorer.play(finding.case, laws=frozenset({finding.law}))
     telling = Telling(explorer.subject, finding, played)
     found = f"found in history {after}, made shorter in {tries}"
     regression = telling.regression()

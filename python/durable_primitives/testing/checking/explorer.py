@@ -77,7 +77,13 @@ class Explorer:
         self._uses_memory = False
 
     def play(
-        self, case: Case, *, swarm: Swarm | None = None, forgets: bool = True, notes_points: bool = False
+        self,
+        case: Case,
+        *,
+        swarm: Swarm | None = None,
+        forgets: bool = True,
+        notes_points: bool = False,
+        laws: frozenset[str] | None = None,
     ) -> Played:
         """One history."""
         self.played += 1
@@ -90,8 +96,9 @@ class Explorer:
                 simulation.choices.points = []
             return simulation
 
-        trial = Trial(self.subject, make, self.laws, forgets=forgets)
-        simulation = trial.simulation
+        trial = Trial(self.subject, make, self.laws if laws is None else laws, forgets=forgets)
+        simulation, memory = trial.simulation, self.subject.memory
+        unused = memory.snapshot() if not self._uses_memory and not case.schedule else None
         with closing(simulation):
             simulation.open()
             t = TestPrimitives(simulation, "allow")
@@ -102,6 +109,7 @@ class Explorer:
                 if trial.violations:
                     break
             trial.rest()
+            self._uses_memory = self._uses_memory or (unused is not None and memory.snapshot() != unused)
             return self._played(case, trial, narrated)
 
     def _played(self, case: Case, trial: Trial, narrated: list[tuple[int, str]]) -> Played:
@@ -209,7 +217,7 @@ class Explorer:
 
     def _remembered(self, played: Played, case: Case) -> Finding | None:
         """Whether it makes a difference that a process loses its memory."""
-        if "memory_is_lost" not in self.laws or not self.uses_memory or not _kills(case.schedule):
+        if "memory_is_lost" not in self.laws or not self._uses_memory or not _kills(case.schedule):
             return None
         kept = self.play(case, forgets=False)
         if kept.finding is not None:
@@ -223,19 +231,6 @@ class Explorer:
                 why = f"a process that died forgot it: the state is {played.states.get(id)!r} instead of {state!r}"
                 return Finding("memory_is_lost", why, case, ("state", id, state))
         return None
-
-    @property
-    def uses_memory(self) -> bool:
-        """Whether handlers change variables of their process."""
-        return self._uses_memory
-
-    def look_at_memory(self, program: Program) -> None:
-        """Find out whether handlers change variables of their process."""
-        memory = self.subject.memory
-        memory.restore()
-        before = memory.snapshot()
-        self.play(Case(program))
-        self._uses_memory = self._uses_memory or memory.snapshot() != before
 
 
 def _kills(schedule: Iterable[Deviation]) -> bool:

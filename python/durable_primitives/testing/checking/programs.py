@@ -103,16 +103,16 @@ class Programs:
             return (*sends, advance(500), Step("flush", "a"), advance(window + 60_000))
         return (*sends, advance(60_000))
 
-    def single(self) -> Program:
+    def single(self, which: int = 0) -> Program:
         """One event, or one job: what most faults need, and not more."""
         if self._kind == "continuous":
-            return (self.send(0, self._value_at(0)), advance(self._pauses[1] + 10_000))
+            return (self.send(0, self._value_at(which)), advance(self._pauses[1] + 10_000))
         flush = (Step("flush", "a"),) if self._kind == "buffer" else ()
-        return (self.send(0, self._value_at(-1)), *flush, advance(60_000))
+        return (self.send(0, self._value_at(which)), *flush, advance(60_000))
 
     def repeated(self, runs: int) -> Program:
         """One job, for so many runs."""
-        return (self.send(0, self._value_at(0)), *(advance(self._pauses[1] * 10) for _ in range(runs // 10)))
+        return (self.send(0, self._value_at(0)), advance(self._pauses[1] * runs))
 
     def survey(self) -> Program:
         """Every value once."""

@@ -71,7 +71,7 @@ class Trial:
         forgets: bool = True,
     ) -> None:
         self.subject = subject
-        self._laws = laws
+        self._laws = subject.laws = laws
         subject.memory.restore()
         if subject.effects is not None:
             subject.effects.clear()
@@ -115,7 +115,7 @@ class Trial:
         found: dict[str, Work] = {}
         for (instance, _), unit in self.watch.history.units.items():
             if unit.key is not None:
-                done = found[unit.key] = Work(instance, unit.content, unit.end)
+                done = found[unit.key] = Work(instance, unit.content, unit.end if unit.returned else "")
                 done.unharmed = not any(run.ran for run in self._runs.get(unit.key, ())[:-1])
         for entry in () if self.subject.effects is None else self.subject.effects.entries:
             if isinstance(entry.execution, Execution) and (work := found.get(_key(entry.execution))) is not None:
