@@ -9,6 +9,7 @@ from typing import Any
 from msgspec import structs
 
 from durable_primitives.testing.checking.explorer import Case, Explorer, Finding
+from durable_primitives.testing.checking.programs import Step
 from durable_primitives.testing.simulation import Deviation
 from durable_primitives.testing.simulation.choices import unit_of
 from durable_primitives.testing.simulation.faults import AMOUNTS
@@ -36,11 +37,20 @@ def shrink(explorer: Explorer, finding: Finding, values: Sequence[Any]) -> tuple
 
 def _simpler(case: Case, values: Sequence[Any]) -> Iterator[Case]:
     """Cases that are a little simpler, the boldest first."""
-    program, schedule = case.program, case.schedule
-    size = len(program)
-    if schedule:
+    if case.schedule:
         yield structs.replace(case, schedule=())
-    for length in {size // 2, size // 4}:
+    yield from _shorter(case)
+    if case.workers > 1:
+        yield structs.replace(case, workers=1)
+    yield from _smaller_amounts(case)
+    for index, step in enumerate(case.program):
+        for changed in _simpler_steps(step, values):
+            yield structs.replace(case, program=(*case.program[:index], changed, *case.program[index + 1 :]))
+
+
+def _shorter(case: Case) -> Iterator[Case]:
+    program, schedule, size = case.program, case.schedule, len(case.program)
+    for length in dict.fromkeys((size // 2, size // 4, size // 8)):
         if length > 1:
             for start in range(0, size, length):
                 yield structs.replace(case, program=program[:start] + program[start + length :])
@@ -48,24 +58,27 @@ def _simpler(case: Case, values: Sequence[Any]) -> Iterator[Case]:
         yield structs.replace(case, schedule=schedule[:index] + schedule[index + 1 :])
     for index in reversed(range(size)):
         yield structs.replace(case, program=program[:index] + program[index + 1 :])
-    if case.workers > 1:
-        yield structs.replace(case, workers=1)
+
+
+def _smaller_amounts(case: Case) -> Iterator[Case]:
+    schedule = case.schedule
     for index, deviation in enumerate(schedule):
         for amount in AMOUNTS[unit_of(deviation.point.site, deviation.fault)]:
             if amount < deviation.amount:
                 changed = Deviation(deviation.point, deviation.fault, amount)
                 yield structs.replace(case, schedule=(*schedule[:index], changed, *schedule[index + 1 :]))
-    for index, step in enumerate(program):
-        if step.method in ("add", "enqueue", "start"):
-            for value in values[:6]:
-                if _simpler_than(value, step.value):
-                    changed_step = structs.replace(step, value=value)
-                    yield structs.replace(case, program=(*program[:index], changed_step, *program[index + 1 :]))
-            for name in step.options:
-                if name not in ("id", "event_id"):
-                    options = {key: one for key, one in step.options.items() if key != name}
-                    fewer = structs.replace(step, options=options)
-                    yield structs.replace(case, program=(*program[:index], fewer, *program[index + 1 :]))
+
+
+def _simpler_steps(step: Step, values: Sequence[Any]) -> Iterator[Step]:
+    if step.method not in ("add", "enqueue", "start"):
+        return
+    for value in values[:6]:
+        if _simpler_than(value, step.value):
+            yield structs.replace(step, value=value)
+    for name in step.options:
+        if name not in ("id", "event_id"):
+            options = {key: one for key, one in step.options.items() if key != name}
+            yield structs.replace(step, options=options)
 
 
 def _simpler_than(value: Any, other: Any) -> bool:

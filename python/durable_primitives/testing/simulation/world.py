@@ -225,6 +225,9 @@ class World:
         record = claim.record
         self.trace.add(self.loop.now_us, actor, "claim", record.instance, f"token {record.token}")
         self._overtaken(actor, record.instance, record.token)
+        heart = self.processes[actor].runtime.heart
+        if heart is not None:
+            heart.wake()
 
     def _overtaken(self, actor: str, instance: str, token: int) -> None:
         for process in self.processes.values():
