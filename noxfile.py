@@ -160,6 +160,16 @@ def specimens(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def fuzz(session: nox.Session) -> None:
+    """A long campaign against decoders, stores, calls, durations and URLs: the suite's fuzz tests, 20 times as long."""
+    install_tools(session, "build", "test", "redis")
+    install_wheel(session, native_wheel(session))
+    install_wheel(session, backend_wheel(session, "redis"))
+    arguments = session.posargs or ["tests/fuzz"]
+    pytest(session, "--hypothesis-profile=fuzz", "--timeout=3600", *arguments, core="native")
+
+
+@nox.session(default=False)
 def format(session: nox.Session) -> None:
     """Rewrite the sources as the formatters want them."""
     install_tools(session, "lint")
