@@ -251,10 +251,10 @@ class Link:
         connection = await self._address.connected()
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                known = await _ask(connection, "SCRIPT", "EXISTS", *(one.sha for one in EVERY_SCRIPT))
-                for script, is_known in zip(EVERY_SCRIPT, known, strict=True):
-                    if not is_known:
-                        await _ask(connection, "SCRIPT", "LOAD", script.source)
+                # One by one: a server takes no long command from somebody who has not said his password.
+                known = await _ask(connection, *(("SCRIPT", "EXISTS", one.sha) for one in EVERY_SCRIPT))
+                missing = [one for one, (found,) in zip(EVERY_SCRIPT, known, strict=True) if not found]
+                await _ask(connection, *(("SCRIPT", "LOAD", one.source) for one in missing))
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
@@ -267,7 +267,7 @@ class Link:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 # Its first 14 characters: see `replay.lua`.
-                found = await _ask(connection, "GETRANGE", proof.key, 0, 13)
+                (found,) = await _ask(connection, ("GETRANGE", proof.key, 0, 13))
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
@@ -324,7 +324,7 @@ class Link:
         return BackendUnavailableError(message, backend=BACKEND, outcome=outcome)
 
 
-async def _ask(connection: Connection, *command: Any) -> Any:
-    """The reply to a command on a connection that nobody else uses yet."""
-    await connection.send_packed_command(connection.pack_command(*command), False)
-    return await connection.read_response()
+async def _ask(connection: Connection, *commands: tuple[Any, ...]) -> list[Any]:
+    """The replies to commands on a connection that nobody else uses yet."""
+    await connection.send_packed_command([part for one in commands for part in connection.pack_command(*one)], False)
+    return [await connection.read_response() for _ in commands]
