@@ -49,7 +49,10 @@ def ours(folder: Path) -> list[Path]:
     built = os.environ.get("DURABLE_PRIMITIVES_TEST_PURE_WHEELS")
     if built:
         return sorted(path for one in built.split(os.pathsep) for path in Path(one).glob("*-none-any.whl"))
-    return [_zipped(folder, "python", "durable_primitives"), _zipped(folder, "backends/cloudflare/src", "durable_primitives_cloudflare")]
+    return [
+        _zipped(folder, "python", "durable_primitives"),
+        _zipped(folder, "backends/cloudflare/src", "durable_primitives_cloudflare"),
+    ]
 
 
 def _zipped(folder: Path, source: str, package: str) -> Path:

@@ -53,7 +53,9 @@ def test_thousand_runs_that_are_due_at_once_lose_none(worker: PythonWorker):
 
 def test_eighty_at_once_on_one_object(worker: PythonWorker):
     with ThreadPoolExecutor(16) as pool:
-        replies = pool.map(lambda n: worker("enqueue", name="slow", events=[f"{n}"] * 5, ids=[f"{n}.{i}" for i in range(5)]), range(16))
+        replies = pool.map(
+            lambda n: worker("enqueue", name="slow", events=[f"{n}"] * 5, ids=[f"{n}.{i}" for i in range(5)]), range(16)
+        )
     assert [duplicate for reply in replies for _, duplicate in reply] == [False] * 80
     until(lambda: worker("queue_status", name="slow"), {"processed": 80, "pending": 0, "dead": 0})
 
