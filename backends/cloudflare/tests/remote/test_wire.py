@@ -39,7 +39,8 @@ def named(name: str) -> list[str]:
     """The fields that ``wire.js`` lists under a name."""
     found = re.search(rf'\b{name}(?: =|:) fields\(\s*((?:"[^"]*"[\s+]*)+),?\s*\)', WIRE)
     assert found, f"wire.js has no list of fields named {name}"
-    return "".join(json.loads(part) for part in re.findall(r'"[^"]*"', found[1])).split()
+    parts: list[str] = [json.loads(part) for part in re.findall(r'"[^"]*"', found[1])]
+    return "".join(parts).split()
 
 
 @pytest.mark.parametrize("name", STRUCTS)
