@@ -104,7 +104,11 @@ def tests_cloudflare(session: nox.Session) -> None:
     tests = ("python", "-m", "pytest", *session.posargs)
     env = {"DURABLE_PRIMITIVES_CORE": "native"}
     session.run(*tests, "backends/cloudflare/tests", env=env)
-    session.run("python", "-m", "backends.cloudflare.tests.with_host", *tests, "tests/acceptance", env=env)
+    # The time from one process to the next is promised for stores on this machine or beside it.
+    slow = "tests/acceptance/test_two_processes.py::"
+    slow += "test_the_next_event_begins_elsewhere_a_tenth_of_a_second_after_the_signal"
+    host = ("python", "-m", "backends.cloudflare.tests.with_host")
+    session.run(*host, *tests, "tests/acceptance", f"--deselect={slow}", env=env)
 
 
 @nox.session

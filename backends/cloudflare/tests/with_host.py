@@ -26,7 +26,7 @@ def main() -> int:
             command = [argument.replace("{url}", url) for argument in sys.argv[1:]]
             return subprocess.call(command, env={**os.environ, **keys, "DURABLE_PRIMITIVES_TEST_SERVER": url})
         finally:
-            host.stop()
+            host.close()
 
 
 if __name__ == "__main__":

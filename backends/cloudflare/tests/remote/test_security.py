@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from yarl import URL
 
 from durable_primitives.errors import BackendUnavailableError, DefinitionError
 from durable_primitives.kernel.transition import Create, Due, NewItem, Transition
@@ -41,7 +42,7 @@ def signed(key: str, path: str = PATH, body: bytes = BODY, at: int = 0) -> dict[
 async def send(url: str, path: str, headers: dict[str, str], body: Any = BODY, method: str = "POST") -> int:
     async with (
         aiohttp.ClientSession() as session,
-        session.request(method, aiohttp.client.URL(url + path, encoded=True), data=body, headers=headers) as reply,
+        session.request(method, URL(url + path, encoded=True), data=body, headers=headers) as reply,
     ):
         await reply.read()
         return reply.status
