@@ -95,7 +95,10 @@ def tests_cloudflare(session: nox.Session) -> None:
     install_tools(session, "build", "build-pure", "test", "cloudflare")
     install_wheel(session, native_wheel(session))
     install_wheel(session, backend_wheel(session, "cloudflare"))
-    pytest(session, *session.posargs, "backends/cloudflare/tests", core="native")
+    # What runs inside of Workers, as it is shipped too.
+    pure = (pure_wheel(session).parent, WHEELS / "cloudflare")
+    env = {"DURABLE_PRIMITIVES_TEST_PURE_WHEELS": os.pathsep.join(map(str, pure))}
+    pytest(session, *(session.posargs or ["backends/cloudflare/tests"]), core="native", **env)
 
 
 @nox.session
@@ -104,6 +107,13 @@ def import_time(session: nox.Session) -> None:
     install_tools(session, "build")
     install_wheel(session, native_wheel(session))
     session.run("python", "-I", ".ci/import_time.py", *session.posargs)
+
+
+@nox.session(default=False)
+def wheel_pure(session: nox.Session) -> None:
+    """The wheel without the Rust core, in .nox/wheels/pure/dist; `tests_reference` runs the suite on it."""
+    install_tools(session, "build-pure")
+    session.log("built %s", pure_wheel(session))
 
 
 @nox.session(default=False)
@@ -199,9 +209,9 @@ def backend_wheel(session: nox.Session, name: str) -> Path:
     return next(folder.glob("*.whl"))
 
 
-def pytest(session: nox.Session, *args: str, core: str) -> None:
+def pytest(session: nox.Session, *args: str, core: str, **env: str) -> None:
     """Run pytest and insist on one implementation of the core."""
-    session.run("python", "-m", "pytest", *args, env={"DURABLE_PRIMITIVES_CORE": core})
+    session.run("python", "-m", "pytest", *args, env={"DURABLE_PRIMITIVES_CORE": core, **env})
 
 
 def cargo(session: nox.Session, *args: str) -> None:

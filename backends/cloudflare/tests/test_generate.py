@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from durable_primitives.cli import main
+from durable_primitives.cli.command import command
 from durable_primitives_cloudflare.generate.command import cloudflare
 
 from . import node
@@ -108,7 +108,7 @@ def test_object_needs_the_application():
 
 
 def test_it_is_a_subcommand_of_generate():
-    done = CliRunner().invoke(main, ["generate", "--help"])
+    done = CliRunner().invoke(command, ["generate", "--help"])
 
     assert done.exit_code == 0
     assert "cloudflare" in done.output

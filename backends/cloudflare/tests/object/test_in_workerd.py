@@ -53,7 +53,9 @@ def test_thousand_runs_that_are_due_at_once_lose_none(worker: PythonWorker):
 
 def test_eighty_at_once_on_one_object(worker: PythonWorker):
     with ThreadPoolExecutor(16) as pool:
-        replies = pool.map(lambda n: worker("enqueue", name="slow", events=[f"{n}"] * 5, ids=[f"{n}.{i}" for i in range(5)]), range(16))
+        replies = pool.map(
+            lambda n: worker("enqueue", name="slow", events=[f"{n}"] * 5, ids=[f"{n}.{i}" for i in range(5)]), range(16)
+        )
     assert [duplicate for reply in replies for _, duplicate in reply] == [False] * 80
     until(lambda: worker("queue_status", name="slow"), {"processed": 80, "pending": 0, "dead": 0})
 
@@ -63,7 +65,7 @@ def test_bill_of_a_queued_event(worker: PythonWorker, capsys: pytest.CaptureFixt
     worker("enqueue", name="billed", events=["the first makes the tables"])
     until(lambda: worker("queue_status", name="billed")["processed"], 1)
     rows, requests = bill_of(worker, name, "billed", 1, 2)
-    many_rows, many_requests = bill_of(worker, name, "billed", 100, 102)
+    many_rows, _ = bill_of(worker, name, "billed", 100, 102)
 
     with capsys.disabled():
         print(f"\none queued event: {rows} rows, {requests} requests; each of 100 at once: {many_rows / 100} rows")

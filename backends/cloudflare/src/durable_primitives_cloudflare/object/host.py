@@ -52,9 +52,7 @@ class ObjectHost:
     async def start(self) -> None:
         """Once, before anything else: the platform holds every call back until it returns."""
         routing = Routing(self._objects, self._primitives.namespace)
-        host = self._primitives.host(
-            self.backend, options=OPTIONS, runtime=self._runtime, deliver=routing.deliver
-        )
+        host = self._primitives.host(self.backend, options=OPTIONS, runtime=self._runtime, deliver=routing.deliver)
         self._running = await self._life.enter_async_context(host)
         assert self._running.worker is not None
         self._running.worker.rest()

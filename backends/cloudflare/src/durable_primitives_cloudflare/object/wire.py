@@ -6,7 +6,7 @@ An error is a reply like any other: over the platform's RPC only its text would 
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from msgspec import Struct, msgpack
 
@@ -80,6 +80,6 @@ def _error_of(failure: _Failure) -> DurablePrimitivesError:
 
 
 def _is_plain(value: object) -> bool:
-    return isinstance(value, str | int | float | bool | None) or (
-        isinstance(value, tuple) and all(isinstance(one, str) for one in value)
-    )
+    if isinstance(value, tuple):
+        return all(isinstance(one, str) for one in cast("tuple[object, ...]", value))
+    return isinstance(value, str | int | float | bool | None)
