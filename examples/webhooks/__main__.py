@@ -1,4 +1,4 @@
-"""Replay webhook deliveries: ``python -m examples.webhooks [FILE.jsonl] [--db PATH]``.
+"""Replay webhook deliveries: ``python -m examples.webhooks [FILE.jsonl] [--db PATH] [--store URL]``.
 
 Kill it whenever you like and start it again: it offers everything once more, what was accepted before is recognised,
 and the rest goes on where it was.
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from durable_primitives import Enqueue, PrimitivesClient, WorkerOptions, create_durable_primitives
 from durable_primitives.backends.sqlite import SQLiteBackend
+from durable_primitives.spi import Backend
 from examples.webhooks.definitions import Progress, deliveries, digests, progress
 from examples.webhooks.receiver import Entry, Journal, Receiver
 from examples.webhooks.source import Delivery, SourceError, from_file, from_git
@@ -33,8 +34,8 @@ Pass a file of deliveries, one JSON object per line:
 IMPATIENT = WorkerOptions(lease="1 second", heartbeat="200ms")
 
 
-async def replay(source: list[Delivery], db: Path, latency_s: float) -> Summary:
-    """Run until everything that was ever accepted into `db` is delivered and in a digest."""
+async def replay(source: list[Delivery], db: Path, latency_s: float, store: str | Backend | None = None) -> Summary:
+    """Run until everything that was ever accepted into `store` (by default `db`) is delivered and in a digest."""
     db.parent.mkdir(parents=True, exist_ok=True)
     with closing(Journal(db.with_suffix(".journal.db"))) as journal:
 
@@ -43,7 +44,7 @@ async def replay(source: list[Delivery], db: Path, latency_s: float) -> Summary:
             yield Receiver(journal, latency_s)
 
         primitives = create_durable_primitives(deliveries, digests, progress, resources=receiver)
-        async with primitives.open(SQLiteBackend(db), options=IMPATIENT) as running:
+        async with primitives.open(store or SQLiteBackend(db), options=IMPATIENT) as running:
             client = running.client
             await offer(client, journal, source)
             await client.continuous(progress).start("replay", Progress())
@@ -82,6 +83,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="examples.webhooks", description="Replay webhook deliveries, durably.")
     parser.add_argument("file", nargs="?", type=Path, help="JSONL deliveries; this repository's history if left out")
     parser.add_argument("--db", type=Path, default=Path("webhooks-demo.db"), help="the store (default: %(default)s)")
+    parser.add_argument("--store", metavar="URL", help="another store than --db, which then holds the journal only")
     parser.add_argument(
         "--latency-ms", type=int, default=20, help="how long the receiver takes to answer (default: %(default)s)"
     )
@@ -93,7 +95,7 @@ def main(arguments: list[str]) -> int:
     options = parse(arguments)
     try:
         source = from_git() if options.file is None else from_file(options.file)
-        summary = asyncio.run(replay(source, options.db, options.latency_ms / 1000))
+        summary = asyncio.run(replay(source, options.db, options.latency_ms / 1000, options.store))
     except SourceError as error:
         print(f"examples.webhooks: {error}", USAGE, sep="\n", file=sys.stderr)
         return 2

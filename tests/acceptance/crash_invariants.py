@@ -25,7 +25,8 @@ def check(journal: list[Entry], trace: list[Entry], report: Entry) -> None:
     each_event_is_in_one_batch("buffer:batches:", flushes, (e["id"] for e in journal if e["call"] == "add"))
     sent_on = (e["id"] for e in enqueued if Event(e["key"], e["n"]).is_sent_on)
     each_event_is_in_one_batch("buffer:digests:", flushes, sent_on)
-    batches_are_in_order([flush for flush in flushes if flush["buffer"].startswith("buffer:batches:")])
+    batches = [flush for flush in flushes if flush["buffer"].startswith("buffer:batches:")]
+    batches_are_in_order(batches, set(report["redriven"]))
     for id, job in report["jobs"].items():
         the_state_is_never_torn([entry for entry in trace if entry["what"] == "run" and entry["id"] == id], job)
 
@@ -94,14 +95,18 @@ def each_event_is_in_one_batch(prefix: str, flushes: list[Entry], accepted: Iter
     assert found == Counter(set(accepted))
 
 
-def batches_are_in_order(flushes: list[Entry]) -> None:
-    """Batches of one buffer one after the other, events in the order in which they were acknowledged."""
+def batches_are_in_order(flushes: list[Entry], redriven: set[str]) -> None:
+    """Events as they were acknowledged, none left out; a batch that was given up on may come back later."""
     firsts: dict[str, dict[str, list[str]]] = defaultdict(dict)
     for flush in flushes:
         firsts[flush["buffer"]].setdefault(flush["flush_id"], flush["content"])
     for batches in firsts.values():
-        numbers = [int(event.rpartition("-")[2]) for content in batches.values() for event in content]
-        assert numbers == list(range(len(numbers)))
+        contents = [[int(event.rpartition("-")[2]) for event in content] for content in batches.values()]
+        everything = sorted(number for content in contents for number in content)
+        assert everything == list(range(len(everything)))
+        assert all(content == list(range(content[0], content[-1] + 1)) for content in contents)
+        begun = [content[0] for id, content in zip(batches, contents, strict=True) if id not in redriven]
+        assert begun == sorted(begun), "batches overtook each other"
 
 
 def the_state_is_never_torn(runs: list[Entry], job: Entry) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,7 @@ async def finish(folder: Path) -> None:
 
 
 async def settle_all(running: Running) -> list[str]:
-    """What was killed too often was given up on, and is run again here; returns which events that were."""
+    """What was killed too often was given up on, and is run again here; returns which events and batches that were."""
     queue, redriven = running.client.queue("deliveries"), list[str]()
     jobs = running.client.continuous("balance")
     for id in JOBS:
@@ -83,10 +83,19 @@ async def settle_all(running: Running) -> list[str]:
         if not await queue.dead_letters.redrive(lambda _: True):
             break
     for name, ids in (("digests", KEYS), ("batches", GATHERED)):
-        await running.client.buffer(name).dead_letters.redrive(lambda _: True)
-        for id in ids:
-            await flush_all(running.client.buffer(name), id)
+        redriven += await settle_buffer(running.client.buffer(name), ids)
     return redriven
+
+
+async def settle_buffer(buffer: Any, ids: Sequence[str]) -> list[str]:
+    redriven = list[str]()
+    while True:
+        for id in ids:
+            await flush_all(buffer, id)
+        letters = (await buffer.dead_letters.list(limit=1000)).items
+        redriven += [letter.flush_id for letter in letters]
+        if not await buffer.dead_letters.redrive(lambda _: True):
+            return redriven
 
 
 async def flush_all(buffer: Any, id: str) -> None:

@@ -16,4 +16,4 @@ def url(folder: Path) -> str:
     """The store of a test."""
     if not SERVER:
         return f"sqlite:///{folder}/app.db"
-    return f"{SERVER}?prefix=test-{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}"
+    return f"{SERVER}{'&' if '?' in SERVER else '?'}prefix=test-{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}"

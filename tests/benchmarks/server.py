@@ -8,10 +8,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+# A rewrite of the log would fall into one case and not into the one that it is compared with.
+_LOG = {"appendonly": "yes", "auto-aof-rewrite-percentage": "0"}
 PERSISTENCE = {
     "none": {},
-    "everysec": {"appendonly": "yes", "appendfsync": "everysec"},
-    "always": {"appendonly": "yes", "appendfsync": "always"},
+    "everysec": {**_LOG, "appendfsync": "everysec"},
+    "always": {**_LOG, "appendfsync": "always"},
 }
 
 

@@ -5,7 +5,8 @@ The blocks of a page run in order, in one module and in an empty folder of their
 
     <!-- skip: next "does not return" -->
 
-Blocks that need a Redis server say ``if(not redis_server, …)``, and ``backends/redis/tests/test_page.py`` runs them.
+Blocks that need a server say ``if(not redis_server, …)`` or ``if(not cloudflare_host, …)``, and the ``test_page.py``
+of that backend runs them.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def namespace(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Namespace:
     module = types.ModuleType("page")
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.chdir(tmp_path)
-    vars(module)["redis_server"] = None
+    vars(module).update(redis_server=None, cloudflare_host=None)
     return vars(module)
 
 

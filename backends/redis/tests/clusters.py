@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,9 @@ SLOTS = 16384
 
 
 class Node(Server):
-    """One node.  It keeps what it acknowledged in an append-only file."""
+    """One node.  It keeps what it acknowledged in an append-only file.  `settings` are lines of its configuration."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **settings: str) -> None:
         self.cluster_port = free_port()
         super().__init__(
             folder,
@@ -25,6 +25,7 @@ class Node(Server):
             cluster_node_timeout="1000",
             appendonly="yes",
             appendfsync="always",
+            **settings,
         )
 
     def ask(self, *command: Any) -> Any:
@@ -50,15 +51,15 @@ class Node(Server):
 
 
 class TestCluster:
-    """Some nodes, each with an equal share of the slots."""
+    """Some nodes, each with an equal share of the slots, and each with settings of its own."""
 
     __test__ = False
 
-    def __init__(self, folder: Path, size: int = 3) -> None:
-        self.nodes = []
-        for number in range(size):
+    def __init__(self, folder: Path, settings: Sequence[Mapping[str, str]] = ({}, {}, {})) -> None:
+        self.nodes: list[Node] = []
+        for number, its_own in enumerate(settings):
             (folder / str(number)).mkdir()
-            self.nodes.append(Node(folder / str(number)))
+            self.nodes.append(Node(folder / str(number), **its_own))
 
     @property
     def url(self) -> str:

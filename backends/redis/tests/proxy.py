@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
@@ -20,7 +21,7 @@ class Proxy:
 
     def __init__(self, url: str) -> None:
         self._server = urlsplit(url)
-        self.fate = lambda: "pass"
+        self.fate: Callable[[], Fate] = lambda: "pass"
         self.lost = 0
         self._held: list[tuple[bytes, asyncio.StreamReader, asyncio.StreamWriter]] = []
         self._writers: set[asyncio.StreamWriter] = set()
@@ -53,11 +54,16 @@ class Proxy:
 
         self.fate = fate
 
-    def next(self, fate: Fate) -> None:
-        """Let this happen to the next request, and nothing to those after it."""
+    def next(self, fate: Fate, then: Callable[[], object] = lambda: None) -> None:
+        """Let this happen to the next request, and nothing to those after it; `then` is called before they go on."""
+
+        def later() -> Fate:
+            self.fate = lambda: "pass"
+            then()
+            return "pass"
 
         def once() -> Fate:
-            self.fate = lambda: "pass"
+            self.fate = later
             return fate
 
         self.fate = once

@@ -28,15 +28,19 @@ from durable_primitives.errors import (
     StorageError,
     StorageNotRecognizedError,
 )
-from durable_primitives.kernel.transition import Create, NewItem, Transition
+from durable_primitives.kernel.transition import ClaimRequest, Create, LeaseRef, NewItem, Transition
 from durable_primitives.spi import gathered, xxh3_64
 from durable_primitives.spi import open_backend as open_backend_of_url
 from durable_primitives.testing import conformance
 from durable_primitives_redis import RedisBackend
+from durable_primitives_redis.backend import RECHECK_SECONDS
 
 from .clusters import TestCluster
 from .conftest import open_backend
 from .test_conformance import RedisHarness
+
+FAR = 1 << 40
+"""A time that does not come, in milliseconds."""
 
 CASES = dict(conformance.cases())
 
@@ -52,6 +56,10 @@ async def test_cluster_keeps_the_promises_of_a_backend(name: str, cluster: TestC
 def append(instance: str, payload: bytes) -> Transition:
     """An event without an id: nothing but the replay protection keeps it from being stored twice."""
     return Transition(instance=instance, at=0, create=Create(status="live"), append=(NewItem(None, payload),))
+
+
+def claim(limit: int = 10) -> ClaimRequest:
+    return ClaimRequest(owner="me", at=0, lease_ms=60_000, limit=limit, take=1)
 
 
 def partition_of(instance: str, partitions: int = 16) -> int:
@@ -159,6 +167,38 @@ async def test_replica_takes_over_from_a_primary_that_is_gone(tmp_path: Path, op
     assert [outcome.accepted[0].seq for outcome in outcomes] == [2] * len(instances)
     for instance in instances:
         assert [item.payload for item in await backend.items(instance, 0, 0, 10)] == [b"before", b"after"]
+
+
+async def test_node_that_the_url_names_may_go_for_good(tmp_path: Path, opened: AsyncExitStack, prefix: str):
+    cluster = TestCluster(tmp_path)
+    opened.callback(cluster.stop)
+    await asyncio.to_thread(cluster.start)
+    primary = cluster.nodes[0]
+    (tmp_path / "replica").mkdir()
+    await asyncio.to_thread(cluster.add_replica, tmp_path / "replica", primary)
+    named = f"redis+cluster://127.0.0.1:{primary.port}"
+    backend = await open_backend(RedisBackend(named, prefix=prefix, timeout_s=60), opened)
+    other = await open_backend(RedisBackend(cluster.url, prefix=prefix, timeout_s=60), opened)
+    instances = [f"queue:orders:{number}" for number in range(20)]
+    await backend.wait(0)  # it listens
+    await backend.wait(0)
+    waiting = asyncio.ensure_future(backend.wait(3600))
+
+    primary.stop(signal.SIGKILL)
+    await waiting  # it listens elsewhere, and may have missed something
+    _, claims = await other.commit([append(instance, b"x") for instance in instances], claim(limit=20))
+    while len(claims) < len(instances):
+        claims = [*claims, *(await other.commit([], claim(limit=20)))[1]]
+    await backend.next_due()
+    # Only now does it need a connection for leases.
+    leases = [LeaseRef(one.record.instance, one.record.token) for one in claims]
+    assert all(one.held for one in await asyncio.to_thread(other.renew, leases, FAR))
+    assert all(one.held for one in await asyncio.to_thread(backend.renew, leases, FAR))
+    await backend.next_due()
+    waiting = asyncio.ensure_future(backend.wait(3600))
+    await other.commit([append("queue:late:1", b"x")])
+    async with asyncio.timeout(RECHECK_SECONDS / 2):
+        await waiting
 
 
 async def test_node_without_a_replica_that_stays_away_is_said(tmp_path: Path, opened: AsyncExitStack, prefix: str):

@@ -6,10 +6,9 @@ import asyncio
 import shutil
 import ssl
 import subprocess
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -17,31 +16,35 @@ from durable_primitives.errors import BackendUnavailableError
 from durable_primitives.kernel.transition import Create, Transition
 from durable_primitives_redis import RedisBackend
 
+from .clusters import TestCluster
 from .conftest import need, open_backend
 from .proxy import pump
+from .servers import Server
 
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of ``localhost``, signed by itself; its key is beside it."""
+    """Of ``localhost`` and its address, signed by itself; its key is beside it."""
     need("openssl", shutil.which("openssl"))
     folder = tmp_path_factory.mktemp("tls")
     command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout key.pem -out cert.pem"
     subprocess.run(
-        [*command.split(), "-addext", "subjectAltName=DNS:localhost"], cwd=folder, check=True, stderr=subprocess.DEVNULL
+        [*command.split(), "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
+        cwd=folder,
+        check=True,
+        stderr=subprocess.DEVNULL,
     )
     return folder / "cert.pem"
 
 
-@pytest.fixture
-async def tls_port(url: str, certificate: Path) -> AsyncIterator[int]:
-    """A port that speaks TLS, in front of the server: not every build of one can."""
-    server = urlsplit(url)
+@asynccontextmanager
+async def speaking_tls(certificate: Path, port_of_server: Callable[[], int]) -> AsyncGenerator[int]:
+    """A port that speaks TLS, in front of a server: not every build of one can."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, certificate.with_name("key.pem"))
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        from_server, to_server = await asyncio.open_connection(server.hostname, server.port)
+        from_server, to_server = await asyncio.open_connection("127.0.0.1", port_of_server())
         async with asyncio.TaskGroup() as group:
             group.create_task(pump(reader, to_server))
             group.create_task(pump(from_server, writer))
@@ -49,6 +52,13 @@ async def tls_port(url: str, certificate: Path) -> AsyncIterator[int]:
     listener = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
     async with listener:
         yield listener.sockets[0].getsockname()[1]
+
+
+@pytest.fixture
+async def tls_port(make_server: Callable[..., Server], certificate: Path) -> AsyncIterator[int]:
+    server = make_server()
+    async with speaking_tls(certificate, lambda: server.port) as port:
+        yield port
 
 
 async def test_certificate_that_is_trusted(tls_port: int, certificate: Path, prefix: str, opened: AsyncExitStack):
@@ -78,3 +88,22 @@ async def test_plain_connection_to_a_port_that_speaks_tls(tls_port: int, prefix:
 
     assert caught.value.outcome == "not_applied"
     assert "\n" not in str(caught.value)
+
+
+async def test_cluster_whose_nodes_speak_tls(certificate: Path, tmp_path: Path, opened: AsyncExitStack):
+    ports = [
+        await opened.enter_async_context(speaking_tls(certificate, lambda number=number: cluster.nodes[number].port))
+        for number in range(3)
+    ]
+    cluster = TestCluster(tmp_path, [{"cluster_announce_port": str(port)} for port in ports])
+    opened.callback(cluster.stop)
+    await asyncio.to_thread(cluster.start)
+    backend = RedisBackend(f"rediss+cluster://127.0.0.1:{ports[0]}?ssl_ca_certs={certificate}")
+    await open_backend(backend, opened)
+
+    batch = [Transition(instance=f"queue:q:{n}", at=0, create=Create(status="live")) for n in range(20)]
+    outcomes, _ = await backend.commit(batch)
+    await backend.wait(0.0)
+
+    assert {outcome.verdict for outcome in outcomes} == {"applied"}
+    assert len(await backend.scan("queue:", "", 100)) == 20

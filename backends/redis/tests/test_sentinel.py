@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Generator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
+import pytest
 import redis
+import redis.asyncio.sentinel
+import valkey.asyncio.sentinel
 
-from durable_primitives.kernel.transition import Create, NewItem, Transition
+from durable_primitives.errors import DefinitionError
+from durable_primitives.kernel.transition import ClaimRequest, Create, LeaseRef, NewItem, Transition
 from durable_primitives_redis import RedisBackend
 
 from .conftest import open_backend
@@ -65,6 +72,13 @@ def _until(happened: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+def replicate(primary: Server) -> None:
+    """Returns when the replica has all that the primary has."""
+    with primary.client() as client:
+        client.set("mark", "x")
+        assert client.wait(1, 4000) == 1
+
+
 def append(id: str) -> Transition:
     return Transition(instance=ONE, at=0, create=Create(status="live"), append=(NewItem(id, b"x"),))
 
@@ -76,9 +90,7 @@ async def test_open_backend_follows_to_the_new_primary(
     with watching(primary, tmp_path) as port:
         backend = await open_backend(RedisBackend(f"redis+sentinel://127.0.0.1:{port}/main/0"), opened)
         await backend.commit([append("a")])
-        with primary.client() as client:
-            client.set("mark", "x")
-            assert client.wait(1, 4000) == 1
+        replicate(primary)
 
         primary.stop(signal.SIGKILL)
 
@@ -86,3 +98,43 @@ async def test_open_backend_follows_to_the_new_primary(
         assert [item.id for item in await backend.items(ONE, 0, 0, 10)] == ["a", "b"]
         with replica.client() as client:
             assert client.info("replication")["role"] == "master"
+
+
+@pytest.mark.parametrize("library", [redis.asyncio.sentinel, valkey.asyncio.sentinel], ids=["redis", "valkey"])
+async def test_client_of_the_application_is_found_through_its_sentinels(
+    library: Any, make_server: Callable[..., Server], opened: AsyncExitStack, tmp_path: Path
+):
+    primary, _ = pair(make_server)
+    with watching(primary, tmp_path) as port:
+        sentinel = library.Sentinel([("127.0.0.1", port)], socket_timeout=1)
+        client = sentinel.master_for("main")
+        assert await client.ping()
+        backend = RedisBackend(client=client)
+        # The backend has connections of its own: it does not need the client any longer.
+        await client.aclose()
+        for one in sentinel.sentinels:
+            await one.aclose()
+        del client, sentinel
+        gc.collect()
+
+        await open_backend(backend, opened)
+        _, (claim,) = await backend.commit([append("a")], ClaimRequest(owner="me", at=0, lease_ms=1, limit=1, take=1))
+        # From another thread, with another event loop.
+        (renewal,) = await asyncio.to_thread(backend.renew, [LeaseRef(ONE, claim.record.token)], 2)
+        assert renewal.held
+        replicate(primary)
+
+        primary.stop(signal.SIGKILL)
+
+        await backend.commit([append("b")])
+        assert [item.id for item in await backend.items(ONE, 0, 0, 10)] == ["a", "b"]
+        (renewal,) = await asyncio.to_thread(backend.renew, [LeaseRef(ONE, claim.record.token)], 3)
+        assert renewal.held
+        assert backend.url == f"redis+sentinel://127.0.0.1:{port}/main/0"
+
+
+def test_client_that_reads_from_replicas_is_refused():
+    client = redis.asyncio.sentinel.Sentinel([("127.0.0.1", 1)]).slave_for("main")
+
+    with pytest.raises(DefinitionError, match="of the primary: master_for, not slave_for"):
+        RedisBackend(client=client)

@@ -1,5 +1,11 @@
-"""For tests: applications on virtual time, simulations with faults, and the conformance suite of backends."""
+"""For tests: applications on virtual time, simulations with faults, and the conformance suite of backends.
 
+What needs Hypothesis is imported when it is first asked for.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from durable_primitives.testing.checking import CheckReport, Effects, PropertyViolation, check
 from durable_primitives.testing.expectations import ANY
 from durable_primitives.testing.primitives import (
     PendingAlarm,
@@ -17,17 +23,44 @@ from durable_primitives.testing.simulation import (
     TraceEntry,
 )
 
+if TYPE_CHECKING:
+    from durable_primitives.testing.strategies import from_schema, register_strategy
+
 __all__ = [
     "ANY",
+    "CheckReport",
     "Deviation",
+    "Effects",
     "EscapedSimulationError",
     "InjectedError",
     "PendingAlarm",
     "ProcessCrashedError",
+    "PropertyViolation",
     "SimulationError",
     "SimulationWarning",
     "TestPrimitives",
     "Trace",
     "TraceEntry",
+    "check",
     "create_test_primitives",
+    "from_schema",
+    "register_strategy",
 ]
+
+_NEEDS_HYPOTHESIS = {
+    "from_schema": "durable_primitives.testing.strategies",
+    "register_strategy": "durable_primitives.testing.strategies",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _NEEDS_HYPOTHESIS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    try:
+        return getattr(import_module(_NEEDS_HYPOTHESIS[name]), name)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "hypothesis":
+            raise
+        raise ImportError(f"{name} needs Hypothesis; install durable-primitives[testing]") from error

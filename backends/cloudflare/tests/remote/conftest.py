@@ -22,7 +22,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     host = Host(tmp_path_factory.mktemp("host"))
     host.start()
     yield host
-    host.stop()
+    host.close()
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def make_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...
 
     yield make
     for host in hosts:
-        host.stop()
+        host.close()
 
 
 @pytest.fixture

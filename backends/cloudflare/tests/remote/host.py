@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import socket
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -27,7 +29,7 @@ const config :Workerd.Config = (
 );
 const host :Workerd.Worker = (
   modules = [%s],
-  compatibilityDate = "2026-10-01",
+  compatibilityDate = "2026-07-01",
   durableObjectNamespaces = [(className = "DurablePrimitivesStore", uniqueKey = "store", enableSql = true)],
   durableObjectStorage = (localDisk = "do-disk"),
   bindings = [
@@ -69,7 +71,11 @@ class Host:
             "CALLBACK_URL": f"http://127.0.0.1:{self.callback_port}{CALLBACK_PATH}",
             **(env or {}),
         }
-        self.workerd = Workerd(folder / "config.capnp", folder / "disk", env=self._env)
+        # In memory where there is such a folder: a kill of the process loses nothing there either, and syncs are quick.
+        memory = Path("/dev/shm")
+        where = memory if os.access(memory, os.W_OK) else None
+        self._disk = tempfile.TemporaryDirectory(prefix="durable-primitives-", dir=where)
+        self.workerd = Workerd(folder / "config.capnp", Path(self._disk.name) / "disk", env=self._env)
 
     @property
     def url(self) -> str:
@@ -94,6 +100,11 @@ class Host:
 
     def stop(self) -> None:
         self.workerd.stop()
+
+    def close(self) -> None:
+        """The end of it, and of what it stored."""
+        self.stop()
+        self._disk.cleanup()
 
     def restart(self) -> None:
         """Killed, and started again on what it stored."""

@@ -90,7 +90,7 @@ async def test_queue(host: Host, prefix: str, opened: AsyncExitStack):
         many = await meter.read("queue, a hundred at a time", 1000)
 
     assert alone[0] <= 13
-    assert alone[1] <= 8
+    assert alone[1] <= 5.5
     assert many[0] <= 6
     assert many[1] <= 0.5
 
@@ -103,7 +103,7 @@ async def test_buffer(host: Host, prefix: str, opened: AsyncExitStack):
         nonlocal flushed
         flushed += len(ctx.state)
 
-    digest = Buffer.make("digest", event_schema=str, execute=send, flush_after="1 hour", max_items=20)
+    digest = Buffer.make("digest", event_schema=str, execute=send, flush_after="1 hour", max_events=20)
     application = create_durable_primitives(digest)
     async with (
         application.open(host.backend(prefix)),
@@ -113,7 +113,7 @@ async def test_buffer(host: Host, prefix: str, opened: AsyncExitStack):
         meter = await Meter.start(observer)
         buffer = producer.client.buffer(digest)
         for number in range(200):
-            await buffer.add(f"event {number}", id="one")
+            await buffer.add("one", f"event {number}")
         async with asyncio.timeout(PATIENCE_SECONDS):
             while flushed < 200:
                 await asyncio.sleep(0.02)

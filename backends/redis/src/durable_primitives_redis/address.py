@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any, Protocol
-from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
 from redis.asyncio.connection import ConnectionPool
 
 from durable_primitives.errors import DefinitionError
-from durable_primitives_redis.sentinel import PrimaryConnection
+from durable_primitives_redis.sentinel import primary_of
 
 CONNECT_SECONDS = 5.0
 
@@ -31,14 +31,14 @@ class Connection(Protocol):
 
 
 class Address:
-    """One server, or whichever is the primary of a sentinel's service.
+    """One server, or whichever is the primary of a sentinel's service, or some `nodes` of a cluster.
 
     `url` is fit for an error message: it holds no password.  `server_error` is what an error in reply is, `lost` what a
     connection that breaks is.
     """
 
     def __init__(
-        self, kind: type[Any], settings: Mapping[str, Any], url: str, others: Sequence[tuple[str, int]] = ()
+        self, kind: type[Any], settings: Mapping[str, Any], url: str, nodes: Sequence[tuple[str, int]] = ()
     ) -> None:
         base = next(base for base in kind.__mro__ if base.__name__ == "AbstractConnection")
         library = base.__module__.partition(".")[0]
@@ -50,8 +50,8 @@ class Address:
         self.refused: tuple[type[Exception], ...] = (exceptions.AuthenticationError, exceptions.AuthorizationError)
         self.lost: tuple[type[Exception], ...] = (exceptions.ConnectionError, exceptions.TimeoutError, OSError)
         self.no_script: type[Exception] = exceptions.NoScriptError
-        self.is_cluster = bool(others)
-        self._kind, self._others = kind, others
+        self.is_cluster = bool(nodes)
+        self._kind, self._nodes = kind, nodes
         self._settings: dict[str, Any] = {
             **settings,
             # Ours alone: a client that sends a command again by itself would not know when to stop.
@@ -71,22 +71,17 @@ class Address:
         return self._settings.get("host", "localhost"), int(self._settings.get("port", 6379))
 
     def connection(self) -> Connection:
-        """A connection that is not made yet; of a cluster, to one node after the other."""
-        settings = self._settings
-        if self.is_cluster:
-            self._others = (*self._others[1:], self._others[0])
-            host, port = self._others[-1]
-            settings = {**settings, "host": host, "port": port}
-        connection: Connection = self._kind(**settings)
+        """A connection that is not made yet."""
+        connection: Connection = self._kind(**self._settings)
         return connection
 
     def at(self, host: str, port: int) -> Address:
         """One node of the cluster."""
         return Address(self._kind, {**self._settings, "host": host, "port": port}, f"{self.url} (node {host}:{port})")
 
-    def alternatives(self) -> Sequence[Address]:
+    def nodes(self) -> Sequence[Address]:
         """The nodes of the cluster that are known by name."""
-        return [self.at(host, port) for host, port in self._others]
+        return [self.at(host, port) for host, port in self._nodes]
 
     async def connected(self) -> Connection:
         """A connection that is made.  Raises what is `refused`, `lost` or a `server_error`.
@@ -106,59 +101,87 @@ class Address:
 def address_of_url(url: str) -> Address:
     """The address that a URL names.  Raises `DefinitionError`."""
     parts = urlsplit(url)
+    scheme, _, made_of = parts.scheme.partition("+")
+    plain = parts._replace(scheme=_SCHEMES.get(scheme, scheme))
     try:
-        if parts.scheme == "redis+sentinel":
-            return _sentinel_address(url)
-        if parts.scheme == "redis+cluster":
-            return _cluster_address(url)
-        pools: Any = ConnectionPool
-        pool = pools.from_url(_joined(parts._replace(scheme=_SCHEMES.get(parts.scheme, parts.scheme))))
+        if made_of == "sentinel":
+            return _sentinel_address(plain, masked(url))
+        if made_of == "cluster":
+            return _cluster_address(plain, masked(url))
+        kind, settings = _settings_of(plain)
     except (ValueError, TypeError) as error:
         raise DefinitionError(f"{masked(url)} is not the URL of a Redis server ({error})") from None
-    return Address(pool.connection_class, _plain(pool.connection_kwargs), masked(url))
+    return Address(kind, settings, masked(url))
 
 
 def address_of_client(client: Any) -> Address:
-    """The address of a client of the application, of redis-py or valkey-py."""
+    """The address of a client of the application, of redis-py or valkey-py.  It is needed no longer."""
     pool = getattr(client, "connection_pool", None)
     if pool is None:
         raise DefinitionError(
             f"RedisBackend needs a redis.asyncio.Redis or valkey.asyncio.Valkey, got {type(client).__name__}"
         )
     settings = _plain(pool.connection_kwargs)
+    if hasattr(pool, "sentinel_manager"):
+        return _address_of_sentinels(pool, settings)
     where = settings.get("path") or f"{settings.get('host', 'localhost')}:{settings.get('port', 6379)}"
     return Address(pool.connection_class, settings, f"redis://{where}/{settings.get('db', 0)}")
 
 
+def _address_of_sentinels(pool: Any, settings: dict[str, Any]) -> Address:
+    """As the sentinels of the application find the primary, without their connections: an event loop owns those."""
+    if not pool.is_master:
+        raise DefinitionError("RedisBackend needs a client of the primary: master_for, not slave_for")
+    manager = pool.sentinel_manager
+    asked = [one.connection_pool.connection_kwargs for one in manager.sentinels]
+    sentinels = [(one["host"], int(one["port"])) for one in asked]
+    where = ",".join(f"{host}:{port}" for host, port in sentinels)
+    url = f"redis+sentinel://{where}/{pool.service_name}/{settings.get('db', 0)}"
+    finding = {
+        "sentinels": sentinels,
+        "service": pool.service_name,
+        "asking": manager.sentinel_kwargs,
+        "fewest": manager.min_other_sentinels,
+    }
+    return Address(primary_of(pool.connection_class), {**settings, **finding}, url)
+
+
+def _settings_of(parts: SplitResult) -> tuple[type[Any], dict[str, Any]]:
+    """The kind of connection that a URL means to the client library, and its settings."""
+    pools: Any = ConnectionPool
+    pool = pools.from_url(_joined(parts))
+    return pool.connection_class, _plain(pool.connection_kwargs)
+
+
 def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Without what belongs to the pool that they were made for."""
-    return {name: value for name, value in settings.items() if not name.startswith(("maint_", "himport_", "event_"))}
+    others = ("maint_", "himport_", "event_", "connection_pool")
+    return {name: value for name, value in settings.items() if not name.startswith(others)}
 
 
-def _cluster_address(url: str) -> Address:
+def _cluster_address(parts: SplitResult, shown: str) -> Address:
     """``redis+cluster://:password@host:6379,host:6379``"""
-    parts = urlsplit(url)
     if parts.path.strip("/") not in ("", "0"):
         raise ValueError("a cluster has no database but 0")
     user, at, hosts = parts.netloc.rpartition("@")
-    nodes = [(host, int(port or 6379)) for host, _, port in (one.partition(":") for one in hosts.split(","))]
-    host, port = nodes[0]
-    pools: Any = ConnectionPool
-    pool = pools.from_url(_joined(parts._replace(scheme="redis", netloc=f"{user}{at}{host}:{port}", path="")))
-    return Address(pool.connection_class, _plain(pool.connection_kwargs), masked(url), nodes)
+    nodes = _places(hosts, 6379)
+    kind, settings = _settings_of(parts._replace(netloc=f"{user}{at}{nodes[0][0]}", path=""))
+    return Address(kind, settings, shown, nodes)
 
 
-def _sentinel_address(url: str) -> Address:
+def _sentinel_address(parts: SplitResult, shown: str) -> Address:
     """``redis+sentinel://:password@host:26379,host:26379/service/0``"""
-    parts = urlsplit(url)
-    user, _, hosts = parts.netloc.rpartition("@")
-    name, _, password = user.partition(":")
+    user, at, hosts = parts.netloc.rpartition("@")
     service, _, db = parts.path.strip("/").partition("/")
     if not service:
         raise ValueError("it names no service: redis+sentinel://host:26379/service")
-    sentinels = [(host, int(port or 26379)) for host, _, port in (one.partition(":") for one in hosts.split(","))]
-    settings = {"username": unquote(name) or None, "password": unquote(password) or None, "db": int(db or 0)}
-    return Address(PrimaryConnection, {**settings, "sentinels": sentinels, "service": service}, masked(url))
+    sentinels = _places(hosts, 26379)
+    kind, settings = _settings_of(parts._replace(netloc=f"{user}{at}{sentinels[0][0]}", path=f"/{db}"))
+    return Address(primary_of(kind), {**settings, "sentinels": sentinels, "service": service}, shown)
+
+
+def _places(hosts: str, usual: int) -> list[tuple[str, int]]:
+    return [(host, int(port or usual)) for host, _, port in (one.partition(":") for one in hosts.split(","))]
 
 
 def split_options(url: str, names: set[str]) -> tuple[str, dict[str, str]]:

@@ -35,8 +35,8 @@ class RedisBackend:
     """A store on a Redis or Valkey server, for any number of processes and machines.
 
     Args:
-        url: ``redis://``, ``rediss://`` (TLS), ``unix://``, ``redis+sentinel://`` or ``redis+cluster://``;
-            ``valkey://`` and ``valkeys://`` mean the same as the first two.
+        url: ``redis://``, ``rediss://`` (TLS) or ``unix://``; ``redis+sentinel://`` or ``redis+cluster://``, with TLS
+            ``rediss+sentinel://`` and ``rediss+cluster://``.  ``valkey`` and ``valkeys`` mean ``redis`` and ``rediss``.
         client: Instead of a URL, the application's own `redis.asyncio.Redis` or `valkey.asyncio.Valkey`: its settings
             are used, on connections of our own.
         prefix: The beginning of all keys.
@@ -106,12 +106,12 @@ class RedisBackend:
 
     async def open(self, namespace: str) -> None:
         check_closed(self._storage, self, name=BACKEND)
-        link = self._make_link()
+        link: Channel = (ClusterLink if self._address.is_cluster else Link)(self._address, self._seconds)
         await link.open()
         try:
             for node in link.nodes():
                 check_server(await node.call("INFO"), self.url, cluster=link.spread)
-            lifeline = Lifeline(self._make_link)
+            lifeline = Lifeline(link.twin)
             storage = Storage(link, lifeline, self._clock, f"{self._prefix}:{namespace}", self._partitions)
             settings = await storage.open(settings_for(self._partitions))
             check_settings(settings, self._partitions, self.url)
@@ -121,7 +121,7 @@ class RedisBackend:
             raise
         self._pid = os.getpid()
         self._link, self._lifeline, self._storage = link, lifeline, storage
-        self._listener = Listener(self._address, storage.channel, storage.client, self._bell)
+        self._listener = Listener(link.addresses, storage.channel, storage.client, self._bell)
         self._listening = False
 
     async def close(self) -> None:
@@ -133,9 +133,6 @@ class RedisBackend:
         await listener.close()
         await asyncio.to_thread(self._lifeline.close)
         await link.close()
-
-    def _make_link(self) -> Channel:
-        return (ClusterLink if self._address.is_cluster else Link)(self._address, self._seconds)
 
     def _ready(self) -> Storage:
         return check_open(self._storage, self, name=BACKEND, pid=self._pid)

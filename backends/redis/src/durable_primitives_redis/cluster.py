@@ -8,7 +8,7 @@ slot away, or taking it, then refuses the call before it starts, and it is sent 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from redis.crc import key_slot
@@ -45,11 +45,11 @@ class ClusterLink:
 
     spread = True
 
-    def __init__(self, address: Address, seconds: float) -> None:
+    def __init__(self, address: Address, seconds: float, known: Iterable[Address] = ()) -> None:
         self._address, self._seconds = address, seconds
         self._links: dict[_Place, Link] = {}
         self._owners: list[_Place | None] = [None] * SLOTS
-        self._known = {one.place: one for one in address.alternatives()}
+        self._known = {one.place: one for one in known or address.nodes()}
         """All nodes that we ever heard of: any of them knows the others."""
         self._reading: asyncio.Task[StorageError | None] | None = None
         self._dropping: set[asyncio.Task[None]] = set()
@@ -73,7 +73,19 @@ class ClusterLink:
 
     def nodes(self) -> Sequence[Link]:
         """The links to all primaries."""
-        return [self._link(place) for place in dict.fromkeys(self._owners) if place is not None]
+        return [self._link(place) for place in self._primaries()]
+
+    def addresses(self) -> Sequence[Address]:
+        """Where messages are heard: any node passes them on to all others."""
+        return [self._known[place] for place in self._primaries()]
+
+    def twin(self) -> ClusterLink:
+        """Another link to the same cluster, which is not open, for another event loop."""
+        # The nodes that were named at the beginning may be gone.
+        return ClusterLink(self._address, self._seconds, tuple(self._known.values()))
+
+    def _primaries(self) -> Sequence[_Place]:
+        return [place for place in dict.fromkeys(self._owners) if place is not None]
 
     async def run(self, script: Script, key: str, *args: bytes | str) -> Any:
         """The reply of a script.  Raises a `StorageError` with what became of it."""
@@ -91,11 +103,11 @@ class ClusterLink:
                 return await link.evaluate(script, keys, args, until)
             except StorageError as error:
                 left = link is not None and link not in self._links.values()
-                unknown = unknown or (left and error.outcome == "unknown")
+                unknown = unknown or error.outcome == "unknown"
                 again = left or place is None or self._is_elsewhere(error, slot, place)
                 if not again or self._closed or loop.time() + pause >= until:
                     if unknown:
-                        # What was sent to a node that left may have had its effect.
+                        # What was sent to another node before, or to a node that left, may have had its effect.
                         error.outcome = "unknown"
                     raise
             await asyncio.sleep(pause)
@@ -107,7 +119,11 @@ class ClusterLink:
         kind = type(cause).__name__
         if kind == "MovedError":
             # A node that does not know the other's name means its own.
-            self._owners[slot] = (cause.host or place[0], int(cause.port))
+            owner = (cause.host or place[0], int(cause.port))
+            self._known.setdefault(owner, self._address.at(*owner))
+            self._owners[slot] = owner
+            # One slot has moved: others may have, too.
+            self._read_again()
             return True
         if kind in _UNSETTLED:
             self._read_again()
@@ -126,8 +142,7 @@ class ClusterLink:
     def _link(self, place: _Place) -> Link:
         link = self._links.get(place)
         if link is None:
-            address = self._known.setdefault(place, self._address.at(*place))
-            link = self._links[place] = Link(address, self._seconds)
+            link = self._links[place] = Link(self._known[place], self._seconds)
             link.on_trouble = self._read_again
             link.start()
         return link

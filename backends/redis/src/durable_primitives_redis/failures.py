@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Generator
+from contextlib import contextmanager
 
 from durable_primitives.errors import (
     BackendUnavailableError,
@@ -25,6 +27,7 @@ _REFUSALS: dict[str, tuple[type[StorageError], str, str | None]] = {
     "BUSY": (StorageBusyError, "{url} runs a script that takes too long", None),
     "LOADING": (BackendUnavailableError, "{url} is loading its data", None),
     "MOVED": (BackendUnavailableError, "the keys are on another node than {url}", None),
+    "NOSCRIPT": (StorageError, "{url} does not know the script", None),
     "MASTERDOWN": (BackendUnavailableError, "{url} has lost its primary", None),
     "CLUSTERDOWN": (BackendUnavailableError, "the cluster at {url} is down", "see CLUSTER INFO"),
     "NOAUTH": (BackendUnavailableError, "{url} wants a password", "put it into the URL: redis://:password@host"),
@@ -47,14 +50,15 @@ _CODES_BY_CLASS = {
     "TryAgainError": "MOVED",
     "MasterDownError": "MASTERDOWN",
     "ClusterDownError": "CLUSTERDOWN",
+    "NoScriptError": "NOSCRIPT",
     "NoPermissionError": "NOPERM",
     "AuthenticationError": "WRONGPASS",
 }
 """The client libraries take the code off the errors that they have a class for."""
 
 
-def refusal(error: Exception, url: str) -> StorageError:
-    """What to raise when the server answered with an error."""
+def refusal(error: Exception, url: str, before: Outcome = "not_applied") -> StorageError:
+    """What to raise when the server answered with an error; `before` is what became of earlier sendings."""
     text = one_line(error)
     code = _CODES_BY_CLASS.get(type(error).__name__)
     if code == "WRONGPASS" and "required" in text:
@@ -62,9 +66,20 @@ def refusal(error: Exception, url: str) -> StorageError:
     for found in (code, *_CODE.findall(text)):
         if found in _REFUSALS:
             kind, message, help = _REFUSALS[found]
-            return kind(message.format(url=url), backend=BACKEND, outcome="not_applied", help=help)
+            return kind(message.format(url=url), backend=BACKEND, outcome=before, help=help)
     # A script that failed half way: what it had written stays.
     return StorageError(f"{url} answered with an error: {text}", backend=BACKEND, outcome="unknown")
+
+
+@contextmanager
+def sent_again_after(earlier: StorageError) -> Generator[None]:
+    """Within it is sent again what failed before: what became of the first sending counts for the second one too."""
+    try:
+        yield
+    except StorageError as error:
+        if earlier.outcome == "unknown":
+            error.outcome = "unknown"
+        raise
 
 
 def unreachable(error: BaseException | None, url: str, *, outcome: Outcome) -> BackendUnavailableError:

@@ -10,12 +10,15 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, NamedTuple, Protocol
+
+from hiredis import pack_command
 
 from durable_primitives.errors import BackendUnavailableError, Outcome, StorageError
 from durable_primitives.logs import get_logger
 from durable_primitives_redis.address import CONNECT_SECONDS, Address, Connection
-from durable_primitives_redis.failures import BACKEND, refusal, unreachable
+from durable_primitives_redis.failures import BACKEND, refusal, sent_again_after, unreachable
 from durable_primitives_redis.scripts import Script
 
 FIRST_PAUSE_SECONDS = 0.02
@@ -41,16 +44,28 @@ class Channel(Protocol):
     async def open(self) -> None: ...
     async def close(self) -> None: ...
     def nodes(self) -> Sequence[Link]: ...
+    def addresses(self) -> Sequence[Address]: ...
+    def twin(self) -> Channel: ...
     async def run(self, script: Script, key: str, *args: bytes | str) -> Any: ...
 
 
 class _Request:
-    __slots__ = ("command", "deadline", "future", "sent", "timer")
+    __slots__ = ("command", "deadline", "future", "sendings", "timer")
 
     def __init__(self, command: list[bytes], deadline: float, future: asyncio.Future[Any]) -> None:
         self.command, self.deadline, self.future = command, deadline, future
-        self.sent = False
+        self.sendings = 0
         self.timer: asyncio.TimerHandle | None = None
+
+    @property
+    def outcome(self) -> Outcome:
+        """What became of it, if it never has an answer."""
+        return "unknown" if self.sendings else "not_applied"
+
+    @property
+    def outcome_before(self) -> Outcome:
+        """What became of it, if its last sending was refused."""
+        return "unknown" if self.sendings > 1 else "not_applied"
 
 
 class Link:
@@ -114,11 +129,8 @@ class Link:
     async def drop(self) -> None:
         """Disconnect; whatever has no answer yet will have none."""
         self._closed = True
-        for request in self._pending:
-            if not request.future.done():
-                outcome: Outcome = "unknown" if request.sent else "not_applied"
-                request.future.set_exception(unreachable(self._trouble, self._address.url, outcome=outcome))
         await self._stop()
+        self._give_up(self._unreachable)
 
     async def _stop(self) -> None:
         if self._keeper is None:
@@ -134,6 +146,14 @@ class Link:
         """The links of which this one is made."""
         return (self,)
 
+    def addresses(self) -> Sequence[Address]:
+        """Where messages are heard, at any of them."""
+        return (self._address,)
+
+    def twin(self) -> Link:
+        """Another link to the same place, which is not open, for another event loop."""
+        return Link(self._address, self._seconds)
+
     async def run(self, script: Script, key: str, *args: bytes | str) -> Any:
         """The reply of a script.  Raises a `StorageError` with what became of it."""
         return await self.evaluate(script, (key,), args)
@@ -148,8 +168,10 @@ class Link:
         except StorageError as error:
             if not isinstance(error.__cause__, self._address.no_script):
                 raise
-        await self.call("SCRIPT", "LOAD", script.source, until=until)
-        return await self.call(*command, until=until)
+            unknown = error
+        with sent_again_after(unknown):
+            await self.call("SCRIPT", "LOAD", script.source, until=until)
+            return await self.call(*command, until=until)
 
     async def call(self, *args: Any, until: float | None = None) -> Any:
         """The reply of a command.  Raises a `StorageError` with what became of it."""
@@ -157,10 +179,9 @@ class Link:
             raise StorageError(f"{self._address.url} is closed", backend=BACKEND, outcome="not_applied")
         connection = self._connection
         loop = self._loop
-        packer = connection or self._address.connection()
         now = loop.time()
         deadline = now + self._seconds if until is None else until
-        request = _Request(packer.pack_command(*args), deadline, loop.create_future())
+        request = _Request([pack_command(args)], deadline, loop.create_future())
         request.timer = loop.call_later((deadline - now) / 2, self._tick, request)
         self._pending.append(request)
         if connection is not None and connection.is_connected:
@@ -174,7 +195,7 @@ class Link:
 
     async def _send(self, connection: Connection, requests: Sequence[_Request]) -> None:
         for request in requests:
-            request.sent = True
+            request.sendings += 1
         # What cannot be sent stays pending: whoever reads notices that the connection is broken.
         with suppress(*self._address.lost):
             await connection.send_packed_command([part for request in requests for part in request.command], False)
@@ -187,9 +208,8 @@ class Link:
         if left > 0:
             request.timer = self._loop.call_later(left, self._tick, request)
         else:
-            outcome: Outcome = "unknown" if request.sent else "not_applied"
-            request.future.set_exception(unreachable(self._trouble, self._address.url, outcome=outcome))
-        if request.sent and self._reader is not None:
+            request.future.set_exception(self._unreachable(request.outcome))
+        if request.sendings and self._reader is not None:
             self._reader.cancel()
 
     # The life of a connection.
@@ -210,9 +230,11 @@ class Link:
                 connection = await self._address.connected()
                 if not await self._has_proof(connection):
                     self.on_forgotten()
-                    self._fail_all("has lost what it acknowledged last")
+                    _log.error("the server has lost what it acknowledged last: see its log", backend=self._address.url)
+                    # Whoever waits decided on what no longer is.
+                    self._give_up(self._forgotten)
             except self._address.refused as error:
-                self._fail(refusal(error, self._address.url))
+                self._give_up(partial(refusal, error, self._address.url))
             except (*self._address.lost, self._address.server_error) as error:
                 self._trouble = error
                 self.on_trouble()
@@ -252,33 +274,33 @@ class Link:
             try:
                 reply = await connection.read_response()
             except (self._address.server_error, *self._address.refused) as error:
-                failure = refusal(error, self._address.url)
-                failure.__cause__ = error
+                failure = error
             except self._address.lost as error:
                 self._trouble = error
                 return
-            future = self._pending.popleft().future
-            if future.done():
+            request = self._pending.popleft()
+            if request.future.done():
                 continue
             if failure is None:
-                future.set_result(reply)
+                request.future.set_result(reply)
             else:
-                future.set_exception(failure)
+                refused = refusal(failure, self._address.url, request.outcome_before)
+                refused.__cause__ = failure
+                request.future.set_exception(refused)
 
     def _forget_abandoned(self) -> None:
         self._pending = deque(request for request in self._pending if not request.future.done())
 
-    def _fail_all(self, what: str) -> None:
-        """Whoever waits decided on what no longer is."""
-        message = f"{self._address.url} {what}"
-        _log.error("the server has lost what it acknowledged last: see its log", backend=self._address.url)
+    def _give_up(self, failure: Callable[[Outcome], StorageError]) -> None:
+        """Fail all that waits, each with what became of it."""
         for request in self._pending:
             if not request.future.done():
-                outcome: Outcome = "unknown" if request.sent else "not_applied"
-                request.future.set_exception(BackendUnavailableError(message, backend=BACKEND, outcome=outcome))
-
-    def _fail(self, error: StorageError) -> None:
-        for request in self._pending:
-            if not request.future.done():
-                request.future.set_exception(error)
+                request.future.set_exception(failure(request.outcome))
         self._pending.clear()
+
+    def _unreachable(self, outcome: Outcome) -> StorageError:
+        return unreachable(self._trouble, self._address.url, outcome=outcome)
+
+    def _forgotten(self, outcome: Outcome) -> StorageError:
+        message = f"{self._address.url} has lost what it acknowledged last"
+        return BackendUnavailableError(message, backend=BACKEND, outcome=outcome)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from durable_primitives.spi import Bell
@@ -17,10 +19,13 @@ SILENCE_SECONDS = 40.0
 
 
 class Listener:
-    """Tells `bell` what it hears of others, and rings whenever it may have missed something."""
+    """Tells `bell` what it hears of others, and rings whenever it may have missed something.
 
-    def __init__(self, address: Address, channel: str, client: str, bell: Bell) -> None:
-        self._address, self._channel = address, channel
+    `addresses` says where that can be heard now: it is asked again and again.
+    """
+
+    def __init__(self, addresses: Callable[[], Sequence[Address]], channel: str, client: str, bell: Bell) -> None:
+        self._addresses, self._channel = addresses, channel
         self._own = client.encode()
         self._bell = bell
         self._task: asyncio.Task[None] | None = None
@@ -42,20 +47,24 @@ class Listener:
             self._task = None
 
     async def _run(self) -> None:
-        while True:
-            with suppress(*self._address.lost, self._address.server_error):
-                connection = await self._address.connected()
+        for turn in itertools.count():
+            addresses = self._addresses()
+            # Any of them will do, and one that does not answer must not be the only one that is asked.
+            address = addresses[turn % len(addresses)]
+            with suppress(*address.lost, address.server_error):
+                connection = await address.connected()
                 try:
-                    await self._listen(connection)
+                    await self._listen(connection, address)
                 finally:
                     await connection.disconnect(nowait=True)
             await asyncio.sleep(PAUSE_SECONDS)
 
-    async def _listen(self, connection: Connection) -> None:
+    async def _listen(self, connection: Connection, address: Address) -> None:
+        """Until the connection breaks, or its node is none of the cluster's any more."""
         await connection.send_packed_command(connection.pack_command("SUBSCRIBE", self._channel), False)
         pinging = asyncio.get_running_loop().create_task(_ping(connection))
         try:
-            while True:
+            while address in self._addresses():
                 async with asyncio.timeout(SILENCE_SECONDS):
                     kind, content = await _message(connection)
                 if kind == b"subscribe":

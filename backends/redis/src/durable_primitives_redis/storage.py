@@ -17,6 +17,7 @@ from durable_primitives.kernel.record import DeadLetter, Item, Record, Snapshot,
 from durable_primitives.kernel.transition import ClaimRequest, LeaseRef, Outcome, Renewal, Transition, adds
 from durable_primitives.spi import StoreClock, gathered, split, xxh3_64
 from durable_primitives_redis import scripts, wire
+from durable_primitives_redis.failures import sent_again_after
 from durable_primitives_redis.leases import Leases
 from durable_primitives_redis.lifeline import Lifeline
 from durable_primitives_redis.link import Channel, Proof
@@ -149,11 +150,12 @@ class Storage:
             key = self._reply_key(partitions[0], number)
             try:
                 data = await self._link.run(scripts.COMMIT, key, packed, self.channel, "")
-            except StorageFullError:
+            except StorageFullError as full:
                 if any(adds(transition) for transition in transitions):
                     raise
                 # What only moves or ends is done all the same: it is how a full store gets room.
-                data = await self._link.run(scripts.COMMIT, key, packed, self.channel, "full")
+                with sent_again_after(full):
+                    data = await self._link.run(scripts.COMMIT, key, packed, self.channel, "full")
             if len(data) > LARGE_REPLY:
                 self._answered[group].append((key, number))
         reply = wire.read_commit(data)

@@ -169,10 +169,11 @@ class Stream:
             self._cancelled.discard(seq)
             self._settle(item, self._orchestrator.withdrawn(item, "client", runtime.now()))
             return
-        too_late = self._orchestrator.expired(item, runtime.now())
-        if too_late is not None:
-            self._settle(item, too_late)
-            return
+        if self._definition.expires_ms is not None:  # or else nobody need ask the clock
+            too_late = self._orchestrator.expired(item, runtime.now())
+            if too_late is not None:
+                self._settle(item, too_late)
+                return
         self._running[seq] = item
         try:
             if seq in self._suspects:

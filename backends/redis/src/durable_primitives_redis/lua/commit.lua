@@ -4,7 +4,7 @@
 -- arguments: a packed `CommitRequest`; the channel of wake-ups; whether to write although the memory is full ('' or 'full')
 -- replies: a packed `CommitReply`
 -- complexity: O(log n) for each item that comes, is taken or leaves; O(log n) for each instance
--- uses: wire keys record receipts items erasing? finding? choosing? letters? take transition refusal append change rare? moving? claim replay
+-- uses: wire keys record receipts items erasing? finding? choosing? letters? take transition refusal append change rare? moving? claim waking replay
 
 local reply_key, buffer, channel = KEYS[1], ARGV[1], ARGV[2]
 
@@ -78,10 +78,9 @@ local nearest = store_records()
 if #partitions > 1 then
   store_heads()
 end
-if nearest then
-  call('PUBLISH', channel, client .. ' ' .. digits(nearest))
-end
-reply = '\148' .. array_of(outcomes) .. array_of(claims) .. pack(nearest, server_micros())
+local micros = server_micros()
+tell_alarm(channel, client, nearest, micros)
+reply = '\148' .. array_of(outcomes) .. array_of(claims) .. pack(nearest, micros)
 if changed or #claims > 0 then
   keep_reply(reply_key, number, reply)
 end

@@ -4,7 +4,7 @@
 -- arguments: a packed `RenewRequest`; the channel of wake-ups
 -- replies: packed `Renewal`s, in order
 -- complexity: O(log n) for each lease
--- uses: wire keys record
+-- uses: wire keys record waking
 
 local horizon, refs, places, partitions
 stem, horizon, refs, places, partitions = unpack(cmsgpack.unpack(ARGV[1]))
@@ -26,7 +26,5 @@ local nearest = store_records()
 if #partitions > 1 then
   store_heads()
 end
-if nearest then
-  call('PUBLISH', ARGV[2], digits(nearest))
-end
+tell_alarm(ARGV[2], '', nearest, server_micros())
 return array_of(answers)

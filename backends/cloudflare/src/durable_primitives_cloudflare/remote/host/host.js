@@ -298,20 +298,16 @@ function answer(status, body) {
   return Response.json(body, { status, headers: { "x-dp-now": String(Date.now()) } });
 }
 
-// At most so many bytes, or null, whatever the request says of itself.
+// At most so many bytes, or null.  A request that does not say how many it has is counted while it is read.
 async function readBody(request) {
-  if (Number(request.headers.get("content-length") ?? 0) > MAX_BODY_BYTES) return null;
-  const [chunks, reader] = [[], request.body?.getReader()];
+  const length = request.headers.get("content-length");
+  if (length !== null) return Number(length) > MAX_BODY_BYTES ? null : new Uint8Array(await request.arrayBuffer());
+  const chunks = [];
   let size = 0;
-  while (reader !== undefined) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    size += value.byteLength;
-    if (size > MAX_BODY_BYTES) {
-      await reader.cancel();
-      return null;
-    }
-    chunks.push(value);
+  for await (const chunk of request.body ?? []) {
+    size += chunk.byteLength;
+    if (size > MAX_BODY_BYTES) return null; // which cancels the rest
+    chunks.push(chunk);
   }
   return new Uint8Array(await new Blob(chunks).arrayBuffer());
 }

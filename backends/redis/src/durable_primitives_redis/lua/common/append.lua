@@ -9,9 +9,9 @@ local function arm(w, due, at)
   end
 end
 
--- Rows of new items that are yet to be written.
-local function new_arrivals(at)
-  return { items = {}, receipts = {}, pairs_of = {}, plain = pack(at, nil, 0, 0, 0, 0, 0, nil, true) }
+-- Rows of new items that are yet to be written; `plain_end` is how the rows of plain ones end.
+local function new_arrivals()
+  return { items = {}, receipts = {}, pairs_of = {}, plain_end = nil }
 end
 
 local function write_arrivals(w, arrivals)
@@ -40,9 +40,9 @@ end
 -- struct.pack writes numbers below 2^32 as cmsgpack would, several at a time and so several times as fast.
 local MOST = 4294967295
 
--- A new item of the open segment, with its receipt.
+-- A new item of the open segment, with its receipt, which it returns.
 local function add(w, new, at, arrivals, ranks)
-  local id, lane, due, rank, segment = new.id, new.lane, new.due, new.rank, w.segment
+  local id, lane, due, rank, segment, receipt = new.id, new.lane, new.due, new.rank, w.segment, nil
   local seq, position = w.sequence + 1, w.count + 1
   if lane then
     rank = rank_in_lane(w, lane, rank, arrivals, ranks)
@@ -53,26 +53,29 @@ local function add(w, new, at, arrivals, ranks)
   local n, m = #items, #receipts
   items[n + 1] = name
   if plain then
-    items[n + 2] = struct_pack('>BBI4', 0x9c, 0xce, seq) .. pack(id) .. new.payload .. arrivals.plain
+    arrivals.plain_end = arrivals.plain_end or pack(at, nil, 0, 0, 0, 0, 0, nil, true)
+    items[n + 2] = struct_pack('>BBI4', 0x9c, 0xce, seq) .. new.front .. arrivals.plain_end
+    receipt = id and struct_pack('>BBI4BI4BBB', 0x95, 0xce, seq, 0xce, position, 0, 0, 0)
     add_pair(pairs_of, 'ready', 0, name)
-    if id then
-      receipts[m + 1], receipts[m + 2] = id, struct_pack('>BBI4BI4BBB', 0x95, 0xce, seq, 0xce, position, 0, 0, 0)
-    end
   else
-    items[n + 2] = '\156' .. pack(seq, id) .. new.payload .. pack(at, lane, due, rank, segment, 0, 0, nil, new.blocks)
-    offer(pairs_of, { seq = seq, lane = lane, due = due, rank = rank, attempt = 0, blocks = new.blocks })
+    items[n + 2] = '\156' .. pack(seq) .. new.front .. pack(at, lane, due, rank, segment, 0, 0, nil, new.blocks)
+    receipt = id and live_receipt(seq, position, due, rank, segment)
+    if due < NEVER or lane then
+      offer(pairs_of, { seq = seq, lane = lane, due = due, rank = rank, attempt = 0, blocks = new.blocks })
+    end
     if segment > 0 or due == NEVER then
       add_pair(pairs_of, 'segments', 0, segment_member(segment, seq))
     end
-    if id then
-      receipts[m + 1], receipts[m + 2] = id, live_receipt(seq, position, due, rank, segment)
-    end
+  end
+  if id then
+    receipts[m + 1], receipts[m + 2] = id, receipt
   end
   if at < w.newest_at then
     add_pair(pairs_of, 'ages', at, name)
   else
     w.newest_at = at
   end
+  return receipt
 end
 
 -- As the kernel's `Accepted`.
@@ -98,7 +101,7 @@ local function append(w, t, out)
   end
   local room = t.on_full == 'drop_oldest' and t.guard and t.guard[6]
   local known = known_receipts(w, ids_to_check(t.append), at)
-  local arrivals, ranks, answers = new_arrivals(at), {}, out.accepted
+  local arrivals, ranks, answers = new_arrivals(), {}, out.accepted
   local earliest, any_new = NEVER, false
   for index, new in ipairs(t.append) do
     local receipt = new.id and not new.fresh and known[new.id]
@@ -111,7 +114,7 @@ local function append(w, t, out)
         ranks = {}
         rare().drop_oldest(w, t, out)
       end
-      add(w, new, at, arrivals, ranks)
+      receipt = add(w, new, at, arrivals, ranks)
       any_new = true
       if new.due < earliest then
         earliest = new.due
@@ -126,7 +129,7 @@ local function append(w, t, out)
       end
       answers[index] = accepted(w.sequence, w.count, w.segment, count)
       if new.id and not new.fresh then
-        known[new.id] = live_receipt(w.sequence, w.count, 0, 0, w.segment)
+        known[new.id] = receipt
       end
       if max_items and count >= max_items then
         seal(w, at)

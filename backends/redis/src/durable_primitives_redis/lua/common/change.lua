@@ -131,6 +131,10 @@ local function refresh_purge(w, now)
   end
 end
 
+local function flag(value)
+  return value and '\195' or '\194'
+end
+
 -- Returns the outcome, packed.
 local function change(w, t, created)
   local out = { accepted = {}, cleared = 0, cancelled = NOTHING }
@@ -165,7 +169,8 @@ local function change(w, t, created)
   end
   w.updated_at = t.at
   refresh_purge(w, t.at)
-  return '\157' .. pack('applied', created, w.version, w.generation, w.count) .. array_of(out.accepted)
-    .. array_of(items) .. pack(out.cleared, out.cancelled, w.cancels, w.held, released)
-    .. ((#t.dues > 0 or t.batching or t.seal) and map_of(w.dues) or '\192')
+  local quiet = out.cleared == 0 and out.cancelled == NOTHING and #w.cancels == 0
+  return '\157\167applied' .. flag(created) .. pack(w.version, w.generation, w.count) .. array_of(out.accepted)
+    .. array_of(items) .. (quiet and '\0\144\144' or pack(out.cleared, out.cancelled, w.cancels)) .. flag(w.held)
+    .. flag(released) .. ((#t.dues > 0 or t.batching or t.seal) and map_of(w.dues) or '\192')
 end

@@ -12,35 +12,40 @@ local function claim(w, owner, at, lease_ms, wanted)
   return '\147' .. record_reply(w) .. array_of(items) .. pack(suspects)
 end
 
--- Partitions that may have something due: on a standalone server the heads know, but for what this script changed.
+-- Partitions that had something due when this script began: on a standalone server the heads know.
 local function partitions_to_ask(partitions, at)
-  local parts = {}
   if #partitions == 1 then
-    parts[partition_prefix(partitions[1])] = true
-    return parts
+    return { partition_prefix(partitions[1]) }
   end
-  for part in pairs(earliest_before) do
-    parts[part] = true
+  return call('ZRANGEBYSCORE', heads_key(), '-inf', digits(at))
+end
+
+-- Instances that are due.  Those that this script touched are known here, and not yet in the index of alarms.
+local function find_due(partitions, at, limit)
+  local due = {}
+  for _, w in ipairs(touched) do
+    local alarm = alarm_of(w)
+    if alarm and alarm <= at then
+      due[#due + 1] = { part = w.part, instance = w.instance, alarm = alarm, place = #due }
+    end
   end
-  for _, part in ipairs(call('ZRANGEBYSCORE', heads_key(), '-inf', digits(at))) do
-    parts[part] = true
+  local most = digits(limit + #touched)
+  for _, part in ipairs(partitions_to_ask(partitions, at)) do
+    local found = call('ZRANGEBYSCORE', part .. 'alarm', '-inf', digits(at), 'WITHSCORES', 'LIMIT', 0, most)
+    for index = 1, #found, 2 do
+      local instance = found[index]
+      if not (records[instance] and records[instance].touched) then
+        due[#due + 1] = { part = part, instance = instance, alarm = tonumber(found[index + 1]), place = #due }
+      end
+    end
   end
-  return parts
+  return due
 end
 
 -- Give out what is due in some partitions, the earliest first; returns packed claims.
 local function serve_claim(request, partitions)
   local owner, at, lease_ms, limit, wanted = unpack(request)
-  for _, w in ipairs(touched) do
-    store_alarm(w)
-  end
-  local due = {}
-  for part in pairs(partitions_to_ask(partitions, at)) do
-    local found = call('ZRANGEBYSCORE', part .. 'alarm', '-inf', digits(at), 'WITHSCORES', 'LIMIT', 0, digits(limit))
-    for index = 1, #found, 2 do
-      due[#due + 1] = { part = part, instance = found[index], alarm = tonumber(found[index + 1]), place = #due }
-    end
-  end
+  local due = find_due(partitions, at, limit)
   table.sort(due, function(a, b)
     return a.alarm < b.alarm or (a.alarm == b.alarm and a.place < b.place)
   end)

@@ -50,8 +50,9 @@ local function redrive(w, t, id, out)
     return
   end
   letters().drop_letter(w, id)
-  local new = { id = id, payload = letter.payload, lane = letter.lane, due = t.at, rank = letter.rank, blocks = true }
-  local arrivals = new_arrivals(letter.at)
+  local front = pack(id) .. letter.payload
+  local new = { id = id, front = front, lane = letter.lane, due = t.at, rank = letter.rank, blocks = true }
+  local arrivals = new_arrivals()
   add(w, new, letter.at, arrivals, {})
   write_arrivals(w, arrivals)
   arm(w, t.at, t.at)

@@ -27,12 +27,15 @@ local function read_removal(buffer, offset)
   }, offset
 end
 
+-- Its `front` is id and payload as they came, and as they stand in an item.
 local function read_new_item(buffer, offset)
-  local id, payload, lane, due, rank, fresh, blocks
+  local id, lane, due, rank, fresh, blocks
+  local start = offset + 2
   offset, id = unpack_one(buffer, offset + 1)
-  payload, offset = read_bytes(buffer, offset)
+  offset = skip_bytes(buffer, offset)
+  local front = sub(buffer, start, offset)
   offset, lane, due, rank, fresh, blocks = unpack_limit(buffer, 5, offset)
-  return { id = id, payload = payload, lane = lane, due = due, rank = rank, fresh = fresh, blocks = blocks }, offset
+  return { id = id, front = front, lane = lane, due = due, rank = rank, fresh = fresh, blocks = blocks }, offset
 end
 
 -- `Create` and `Put`: both are a status, data, and two more.
@@ -47,6 +50,9 @@ local function read_writing(buffer, offset)
   return { status = status, data = data, third = third, linger_ms = linger_ms }, offset
 end
 
+-- From `remember` to `cancel`, in a transition that has none of that, as one that only appends.
+local NO_CHANGES = '\144\192\144\144\144\144\144\144\144\192\192\144'
+
 local function read_transition(buffer, offset)
   local instance, at, guard, erase, create, remember, put, remove, reschedule, give_back, mark, bury, redrive, discard,
     retire, clear, cancel, append, batching, on_full, seal, dues, progress, take, release, count
@@ -56,19 +62,24 @@ local function read_transition(buffer, offset)
   end
   offset, instance, at, guard, erase = unpack_limit(buffer, 4, offset)
   create, offset = read_writing(buffer, offset)
-  offset, remember = unpack_one(buffer, offset)
-  put, offset = read_writing(buffer, offset)
-  remove, offset = read_each(buffer, offset, read_removal)
-  local a, b, c, d = byte(buffer, offset + 1, offset + 4)
-  if a == 0x90 and b == 0x90 and c == 0x90 and d == 0x90 then
-    reschedule, give_back, mark, bury, offset = NOTHING, NOTHING, NOTHING, NOTHING, offset + 4
+  if sub(buffer, offset + 1, offset + #NO_CHANGES) == NO_CHANGES then
+    remember, remove, reschedule, give_back, mark, bury = NOTHING, NOTHING, NOTHING, NOTHING, NOTHING, NOTHING
+    redrive, discard, cancel, offset = NOTHING, NOTHING, NOTHING, offset + #NO_CHANGES
   else
-    reschedule, offset = read_each(buffer, offset, moving().read_reschedule)
-    offset, give_back = unpack_one(buffer, offset)
-    mark, offset = read_each(buffer, offset, moving().read_item)
-    bury, offset = read_each(buffer, offset, moving().read_burial)
+    offset, remember = unpack_one(buffer, offset)
+    put, offset = read_writing(buffer, offset)
+    remove, offset = read_each(buffer, offset, read_removal)
+    local a, b, c, d = byte(buffer, offset + 1, offset + 4)
+    if a == 0x90 and b == 0x90 and c == 0x90 and d == 0x90 then
+      reschedule, give_back, mark, bury, offset = NOTHING, NOTHING, NOTHING, NOTHING, offset + 4
+    else
+      reschedule, offset = read_each(buffer, offset, moving().read_reschedule)
+      offset, give_back = unpack_one(buffer, offset)
+      mark, offset = read_each(buffer, offset, moving().read_item)
+      bury, offset = read_each(buffer, offset, moving().read_burial)
+    end
+    offset, redrive, discard, retire, clear, cancel = unpack_limit(buffer, 5, offset)
   end
-  offset, redrive, discard, retire, clear, cancel = unpack_limit(buffer, 5, offset)
   append, offset = read_each(buffer, offset, read_new_item)
   offset, batching, on_full, seal, dues, progress, take, release = unpack_limit(buffer, 7, offset)
   return {
