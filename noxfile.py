@@ -143,6 +143,15 @@ def demo_cloudflare(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def demo_cloudflare_object(session: nox.Session) -> None:
+    """The webhooks example inside of Durable Objects, in a workerd of its own. Takes the number of deliveries."""
+    install_tools(session, "build", "build-pure", "test", "cloudflare")
+    install_wheel(session, native_wheel(session))
+    install_wheel(session, backend_wheel(session, "cloudflare"))
+    session.run("python", "-m", "backends.cloudflare.tests.object.webhooks", *session.posargs)
+
+
+@nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """The benchmarks, with a Redis server of their own. Arguments go to them."""
     install_tools(session, "build", "build-pure", "redis")
