@@ -118,7 +118,7 @@ def test_kill_under_load_loses_nothing(worker: PythonWorker):
     before = worker("buffer_status", name="seen", id="all")["count"]
     with ThreadPoolExecutor(6) as pool:
         sending = [pool.submit(send, number) for number in range(6)]
-        for part in (10, 25, 40):
+        for part in (15, 35):
             until(lambda part=part: len(acknowledged) >= part, True)
             worker.workerd.restart()
         for one in sending:
