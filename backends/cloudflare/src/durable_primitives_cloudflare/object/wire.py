@@ -20,7 +20,7 @@ class _Failure(Struct, frozen=True):
 
     kind: str
     args: tuple[str, ...]
-    facts: dict[str, Any]
+    facts: dict[str, str | int | float | bool | list[str] | None]
     issues: tuple[Issue, ...] = ()
 
 
@@ -73,7 +73,7 @@ def _error_of(failure: _Failure) -> DurablePrimitivesError:
         kind = BackendUnavailableError
     error = kind.__new__(kind, *failure.args)
     error.args = failure.args
-    vars(error).update(failure.facts)
+    vars(error).update({name: tuple(fact) if isinstance(fact, list) else fact for name, fact in failure.facts.items()})
     if failure.issues:
         vars(error)["issues"] = failure.issues
     return error
