@@ -102,7 +102,12 @@ def tests_cloudflare(session: nox.Session) -> None:
     install_wheel(session, native_wheel(session))
     install_wheel(session, backend_wheel(session, "cloudflare"))
     tests = ("python", "-m", "pytest", *session.posargs)
-    env = {"DURABLE_PRIMITIVES_CORE": "native"}
+    # What runs inside of Workers, as it is shipped too.
+    pure = (pure_wheel(session).parent, WHEELS / "cloudflare")
+    env = {
+        "DURABLE_PRIMITIVES_CORE": "native",
+        "DURABLE_PRIMITIVES_TEST_PURE_WHEELS": os.pathsep.join(map(str, pure)),
+    }
     session.run(*tests, "backends/cloudflare/tests", env=env)
     # The time from one process to the next is promised for stores on this machine or beside it.
     slow = "tests/acceptance/test_two_processes.py::"
@@ -117,6 +122,13 @@ def import_time(session: nox.Session) -> None:
     install_tools(session, "build")
     install_wheel(session, native_wheel(session))
     session.run("python", "-I", ".ci/import_time.py", *session.posargs)
+
+
+@nox.session(default=False)
+def wheel_pure(session: nox.Session) -> None:
+    """The wheel without the Rust core, in .nox/wheels/pure/dist; `tests_reference` runs the suite on it."""
+    install_tools(session, "build-pure")
+    session.log("built %s", pure_wheel(session))
 
 
 @nox.session(default=False)
@@ -135,6 +147,15 @@ def demo_cloudflare(session: nox.Session) -> None:
     install_wheel(session, backend_wheel(session, "cloudflare"))
     example = ("python", "-m", "examples.webhooks", "--db", str(Path(session.create_tmp()) / "webhooks.db"))
     session.run("python", "-m", "backends.cloudflare.tests.with_host", *example, "--backend", "{url}", *session.posargs)
+
+
+@nox.session(default=False)
+def demo_cloudflare_object(session: nox.Session) -> None:
+    """The webhooks example inside of Durable Objects, in a workerd of its own. Takes the number of deliveries."""
+    install_tools(session, "build", "build-pure", "test", "cloudflare")
+    install_wheel(session, native_wheel(session))
+    install_wheel(session, backend_wheel(session, "cloudflare"))
+    session.run("python", "-m", "backends.cloudflare.tests.object.webhooks", *session.posargs)
 
 
 @nox.session(default=False)
