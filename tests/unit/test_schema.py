@@ -244,6 +244,19 @@ def test_a_nan_survives_message_pack():
     assert math.isnan(codec.decode(codec.encode(ItemStruct("pen", math.nan))).price)
 
 
+def test_a_field_of_a_struct_may_be_unset():
+    class Change(msgspec.Struct):
+        count: int | msgspec.UnsetType | None = msgspec.UNSET
+
+    codec = codec_for(Change)
+
+    assert [codec.decode(codec.encode(Change(*given))).count for given in [(), (None,), (3,)]] == [
+        msgspec.UNSET,
+        None,
+        3,
+    ]
+
+
 def test_many_separately_encoded_values_decode_in_order():
     codec = codec_for(Point)
 

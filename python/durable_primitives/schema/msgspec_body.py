@@ -73,7 +73,7 @@ class MsgspecBody(Generic[T]):
 
 def _refuse_unsupported(part: Part) -> None:
     """Refuse now what msgspec would refuse, or drop, only when a value is stored."""
-    if isinstance(part.form, type) and not is_record(part.form) and isinstance(type_info(part.form), CustomType):
+    if _is_unsupported(part.form):
         raise DefinitionError(
             f"{part.place} has the type {name_of(part.form)}, which cannot be stored",
             help="use a msgspec Struct, a pydantic model, a dataclass, a TypedDict or a builtin type",
@@ -84,6 +84,13 @@ def _refuse_unsupported(part: Part) -> None:
                 f"{part.place}.{field.name} would not be stored: msgspec leaves private fields of attrs classes out",
                 help="rename the field without the underscore",
             )
+
+
+def _is_unsupported(form: Any) -> bool:
+    # UnsetType stands for the absence of a field, and is never stored.
+    if not isinstance(form, type) or is_record(form) or form is msgspec.UnsetType:
+        return False
+    return isinstance(type_info(form), CustomType)
 
 
 def _parse(error: str) -> tuple[str, str]:

@@ -7,7 +7,7 @@ import copy
 import inspect
 from collections.abc import Awaitable, Callable, Generator
 from dataclasses import is_dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from weakref import WeakKeyDictionary
 
 from msgspec import structs
@@ -54,31 +54,72 @@ def _observe(call: Callable[..., Awaitable[Any]], role: str, *, in_thread: bool)
         process = TENANT.get()
         if not isinstance(process, SimulatedProcess):
             return await call(*arguments)
-        return await _Execution(process, arguments, role).run(call, in_thread)
+        return await Execution(process, arguments, role).run(call, in_thread)
 
     return execution
 
 
-class _Execution:
-    """One call of one handler."""
+class Execution:
+    """One call of one handler.
+
+    Attributes:
+        process: Where it runs.
+        instance: Whose work it is.
+        role: ``"execute"``, ``"on_dead_letter"`` or ``"on_error"``.
+        context: What the handler gets as its last argument.
+        begun_ms: When it began, by the clock of the simulation.
+        ended: How it ended, ``"returned"`` or ``"raised"``; empty as long as it runs, and for good if its process died.
+        error: What it raised.
+        injected: It raised because a fault said so.
+    """
 
     def __init__(self, process: SimulatedProcess, arguments: tuple[Any, ...], role: str) -> None:
-        self._process = process
+        self.process = process
+        self.role = role
+        self.context = arguments[-1]
+        self.instance: str = self.context.instance_id
+        self.begun_ms = process.world.clock_ms
+        self.ended: Literal["", "returned", "raised"] = ""
+        self.error: BaseException | None = None
+        self.injected = False
         self._arguments = arguments
-        context = arguments[-1]
-        self._instance: str = context.instance_id
-        self._what = role if role != "execute" else _unit(context)
+        self._what = role if role != "execute" else _unit(self.context)
+
+    @property
+    def attempt(self) -> int:
+        """1 for the first execution of a piece of work."""
+        attempt: int = getattr(self.context, "attempt", 1)
+        return attempt
 
     async def run(self, call: Callable[..., Awaitable[Any]], in_thread: bool) -> Any:
-        process, instance, what = self._process, self._instance, self._what
+        world = self.process.world
+        for begun in world.on_begin:
+            begun(self)
+        try:
+            answer = await self._run(call, in_thread)
+        except ProcessKilled:
+            return await self.process.die()
+        except BaseException as error:
+            self.ended, self.error = "raised", error
+            raise
+        else:
+            self.ended = "returned"
+        finally:
+            if self.ended and not world.over:
+                for ended in world.on_end:
+                    ended(self)
+        return answer
+
+    async def _run(self, call: Callable[..., Awaitable[Any]], in_thread: bool) -> Any:
+        process, instance, what = self.process, self.instance, self._what
         deviation = process.choose("handler", instance)
         if deviation is not None:
             await self._before(deviation)
         process.note("handler", instance, what)
         try:
-            answer = await _Watched(call(*self._arguments), process, instance, in_thread)
+            answer = await _Watched(call(*self._arguments), self, in_thread)
         except ProcessKilled:
-            return await process.die()
+            raise
         except BaseException as error:
             process.note("raised", instance, f"{what}: {type(error).__name__}")
             raise
@@ -94,9 +135,9 @@ class _Execution:
             case "delay":
                 await asyncio.sleep(deviation.amount / 1000)
             case "crash before":
-                await self._process.die()
+                await self.process.die()
             case "pause before":
-                await self._process.halt(deviation)
+                await self.process.halt(deviation)
             case _:
                 pass
 
@@ -105,15 +146,16 @@ class _Execution:
             case "fail the end of":
                 raise self._injected(deviation)
             case "crash after":
-                await self._process.die()
+                await self.process.die()
             case "pause after":
-                await self._process.halt(deviation)
+                await self.process.halt(deviation)
             case _:
                 pass
 
     def _injected(self, deviation: Deviation) -> BaseException:
-        self._process.note("raised", self._instance, f"{self._what}: as it was told")
-        return self._process.world.error_for(deviation)
+        self.injected = True
+        self.process.note("raised", self.instance, f"{self._what}: as it was told")
+        return self.process.world.error_for(deviation)
 
 
 def _unit(context: Any) -> str:
@@ -128,10 +170,10 @@ def _unit(context: Any) -> str:
 class _Watched:
     """Awaits user code, with an eye on each of its steps."""
 
-    def __init__(self, work: Awaitable[Any], process: SimulatedProcess, instance: str, in_thread: bool) -> None:
+    def __init__(self, work: Awaitable[Any], execution: Execution, in_thread: bool) -> None:
         self._work = work
-        self._watch = process.world.watch
-        self._what = f"the handler of {instance}"
+        self._watch = execution.process.world.watch
+        self._what = f"the handler of {execution.instance}"
         self._in_thread = in_thread
 
     def __await__(self) -> Generator[Any, Any, Any]:

@@ -22,9 +22,9 @@ from durable_primitives.testing.simulation.accepted import AcceptedLog
 from durable_primitives.testing.simulation.choices import Choices, Deviation, Point, Swarm
 from durable_primitives.testing.simulation.errors import InjectedError, SimulationError
 from durable_primitives.testing.simulation.escapes import Watch
-from durable_primitives.testing.simulation.handlers import observed
+from durable_primitives.testing.simulation.handlers import Execution, observed
 from durable_primitives.testing.simulation.loop import SimulationLoop
-from durable_primitives.testing.simulation.process import SimulatedApp, SimulatedProcess
+from durable_primitives.testing.simulation.process import CallInFlight, SimulatedApp, SimulatedProcess
 from durable_primitives.testing.simulation.runtime import SimulatedRuntime
 from durable_primitives.testing.simulation.store import SimulatedStore
 from durable_primitives.testing.simulation.trace import Trace, describe
@@ -97,6 +97,14 @@ class World:
         """By how many milliseconds the clock of a process is ahead."""
         self.errors: dict[Point, BaseException] = {}
         """What a handler that is told to fail raises, where it is not an `InjectedError`."""
+        self.on_begin: list[Callable[[Execution], None]] = []
+        """Told of every execution of user code, before its first line."""
+        self.on_end: list[Callable[[Execution], None]] = []
+        """Told when one has returned or raised."""
+        self.on_call: list[Callable[[CallInFlight], None]] = []
+        """Told of every call of a client, a handler's included."""
+        self.on_answer: list[Callable[[CallInFlight], None]] = []
+        """Told when one has its answer, or its error."""
         self.log = EventLog()
         self._resources = resources
         self.restarts = restarts
