@@ -108,7 +108,7 @@ class QueueActor:
     kind = "queue"
     STEPS: Mapping[str, int] = {
         "enqueue": 16, "enqueue_many": 3, "cancel": 3, "pause": 2, "resume": 3, "clear": 1, "status": 1,
-        "redrive": 2, "discard": 1,
+        "redrive": 2, "discard": 1, "look": 1,
     }  # fmt: skip
 
     def __init__(self, draws: Draws, seed: int) -> None:
@@ -124,7 +124,7 @@ class QueueActor:
             retry=policy(draws),
             on_dead_letter=draws.choice((None, self._code.tell)),
             partition_key=draws.choice((None, lambda event: "even" if event % 2 == 0 else None)),
-            dedupe_window=draws.choice(("24 hours", "24 hours", "1 minute")),
+            dedupe_window=draws.choice(("24 hours", "12 hours")),
             max_pending=draws.choice((None, None, 4)),
             on_full=draws.choice(("reject", "drop_oldest")),
             timeout=draws.choice((None, "5 seconds", "1 minute")),
@@ -167,9 +167,13 @@ class QueueActor:
                     key = self.definition.partition_key(victim)
                 await told(lambda: client.cancel(str(victim), key))
             case "redrive":
-                await told(lambda: client.dead_letters.redrive(lambda _: True))
+                await told(lambda: client.dead_letters.redrive(lambda letter: letter.event % 3 != 0))
             case "discard":
                 await told(lambda: client.dead_letters.discard(lambda letter: letter.event % 2 == 0))
+            case "look":
+                page = await told(client.dead_letters.list)
+                if page is not None and page.items:
+                    await told(lambda: client.dead_letters.get(page.items[0].event_id))
             case plain:
                 await told(getattr(client, plain))
 
@@ -183,7 +187,7 @@ class BufferActor:
 
     kind = "buffer"
     STEPS: Mapping[str, int] = {
-        "add": 16, "add_many": 3, "flush": 2, "clear": 1, "status": 1, "get_state": 1, "redrive": 2, "discard": 1,
+        "add": 16, "add_many": 3, "flush": 2, "clear": 1, "status": 1, "get_state": 1, "redrive": 2, "discard": 1, "look": 1,
     }  # fmt: skip
 
     def __init__(self, draws: Draws, seed: int) -> None:
@@ -205,7 +209,7 @@ class BufferActor:
             execute=self._execute,
             retry=policy(draws),
             on_dead_letter=draws.choice((None, self._code.tell)),
-            dedupe_window=draws.choice(("24 hours", "24 hours", "1 minute")),
+            dedupe_window=draws.choice(("24 hours", "12 hours")),
             timeout=draws.choice((None, "5 seconds", "1 minute")),
             **gathers,
             **options,
@@ -238,7 +242,11 @@ class BufferActor:
             case "redrive":
                 await told(lambda: client.dead_letters.redrive(lambda _: True))
             case "discard":
-                await told(lambda: client.dead_letters.discard(lambda _: True))
+                await told(lambda: client.dead_letters.discard(lambda letter: letter.event_count % 2 == 0))
+            case "look":
+                page = await told(client.dead_letters.list)
+                if page is not None and page.items:
+                    await told(lambda: client.dead_letters.get(page.items[0].flush_id))
             case plain:
                 await told(lambda: getattr(client, plain)(id))
 

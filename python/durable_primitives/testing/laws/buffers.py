@@ -70,7 +70,7 @@ class BatchIsExact(Observer):
                     opened.folded = definition.gathering.fold(instance, opened.folded, item, t.at)
                 except DurablePrimitivesError:
                     opened.known = False  # another law says what is wrong with such a reducer
-        if is_fold and not t.remember and not t.clear and not t.seal:
+        if is_fold and not t.remember and not t.clear:
             opened.known = False  # an event without an id
         if t.seal:
             segment = 1 if before is None else before.segment

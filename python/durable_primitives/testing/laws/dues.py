@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from durable_primitives.durations import format_ms, instant_ms
 from durable_primitives.kernel.ids import split_instance
-from durable_primitives.kernel.record import NEVER, TERMINATED, Record
+from durable_primitives.kernel.record import NEVER, TERMINATED, Item, Record
 from durable_primitives.kernel.transition import Claim, Outcome, Transition
 from durable_primitives.primitives.buffer.stored import read as read_buffer
 from durable_primitives.testing.laws.observing import Observer
@@ -71,19 +72,20 @@ class NothingEarly(Observer):
     law = "nothing_early"
 
     def committed(self, actor: str, transition: Transition, outcome: Outcome) -> None:
-        self._taken(actor, transition.instance, outcome)
+        self._given(actor, transition.instance, outcome.items, transition.at)
 
     def claimed(self, actor: str, claim: Claim) -> None:
-        now = self.history.clock(actor)
-        for item in claim.items:
-            if now < item.due < NEVER:
-                self.violated(claim.record.instance, f"{actor} was given {item.id} {format_ms(item.due - now)} early")
+        asked_at = claim.record.lease_until - self.history.simulation.options.lease_ms
+        self._given(actor, claim.record.instance, claim.items, asked_at)
 
-    def _taken(self, actor: str, instance: str, outcome: Outcome) -> None:
-        if not outcome.items:
+    def _given(self, actor: str, instance: str, items: Sequence[Item], asked_at: int) -> None:
+        """A clock that is put back while the request is on its way does not make what was due undue."""
+        if not items:
             return
         now = self.history.clock(actor)
-        for item in outcome.items:
+        if self.history.clocks_were_set:
+            now = max(now, asked_at)
+        for item in items:
             if now < item.due < NEVER:
                 self.violated(instance, f"{actor} was given {item.id} {format_ms(item.due - now)} early")
 

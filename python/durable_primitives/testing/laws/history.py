@@ -36,6 +36,8 @@ class History:
         """Every event with an id that somebody sent, by instance and id."""
         self.asked_for: dict[tuple[str, str], int] = {}
         """How often an operation was asked for, by instance and operation."""
+        self._tokens: dict[Execution, int] = {}
+        """The lease under which each execution began."""
         self.clocks: dict[str, int] = {}
         """The latest time that each process has seen, by its own clock."""
         self._excused = 0, bool(simulation.skews)
@@ -82,6 +84,11 @@ class History:
         if unit is None:
             unit = self.units[key] = Unit()
         return unit
+
+    def is_stale(self, execution: Execution) -> bool:
+        """Whether the lease under which it began is not the newest one any more: nothing of it can be stored."""
+        record = self.records.get(execution.instance)
+        return record is None or self._tokens.get(execution) != record.token
 
     def clock(self, actor: str) -> int:
         """The latest time that a process has seen."""
@@ -135,6 +142,9 @@ class History:
 
     def begun(self, execution: Execution) -> None:
         self.clock(execution.process.name)
+        owned = execution.process.running.engine.owned.get(execution.instance)
+        if owned is not None:
+            self._tokens[execution] = owned.token
         if execution.role == "execute":
             self.latest[execution.instance] = execution
 
