@@ -33,7 +33,7 @@ class AttemptsCount(Observer):
         before = unit.last.attempt
         counted = unit.last.ended == "raised" and not isinstance(unit.last.error, (Snooze, Cancel))
         expected = {before + counted}
-        if unit.disturbances != history.disturbances or not unit.last.ended:
+        if unit.disturbances != history.disturbances or not unit.last.ended or unit.void:
             expected |= {before, before + 1}
         if attempt not in expected and not history.is_stale(execution):
             self.violated(execution.instance, f"attempt {attempt} followed attempt {before}")

@@ -36,8 +36,8 @@ class History:
         """Every event with an id that somebody sent, by instance and id."""
         self.asked_for: dict[tuple[str, str], int] = {}
         """How often an operation was asked for, by instance and operation."""
-        self._tokens: dict[Execution, int] = {}
-        """The lease under which each execution began."""
+        self._leases: dict[Execution, tuple[int, int]] = {}
+        """The token of the lease under which each execution began, and the generation."""
         self.clocks: dict[str, int] = {}
         """The latest time that each process has seen, by its own clock."""
         self._excused = 0, bool(simulation.skews)
@@ -88,7 +88,7 @@ class History:
     def is_stale(self, execution: Execution) -> bool:
         """Whether the lease under which it began is not the newest one any more: nothing of it can be stored."""
         record = self.records.get(execution.instance)
-        return record is None or self._tokens.get(execution) != record.token
+        return record is None or self._leases.get(execution) != (record.token, record.generation)
 
     def clock(self, actor: str) -> int:
         """The latest time that a process has seen."""
@@ -144,7 +144,7 @@ class History:
         self.clock(execution.process.name)
         owned = execution.process.running.engine.owned.get(execution.instance)
         if owned is not None:
-            self._tokens[execution] = owned.token
+            self._leases[execution] = owned.token, owned.record.generation
         if execution.role == "execute":
             self.latest[execution.instance] = execution
 
@@ -152,11 +152,14 @@ class History:
         """After the laws have looked at what was known before it."""
         if execution.role == "execute":
             unit = self.unit(execution)
-            unit.last, unit.disturbances, unit.retry_at = execution, self.disturbances, 0
+            unit.last, unit.disturbances, unit.retry_at, unit.void = execution, self.disturbances, 0, False
 
     def ended(self, execution: Execution) -> None:
-        if execution.role == "execute" and execution.ended == "returned":
-            self.unit(execution).returned += 1
+        if execution.role == "execute":
+            unit = self.unit(execution)
+            unit.returned += execution.ended == "returned"
+            if unit.last is execution:
+                unit.void = self.is_stale(execution)
 
     def asked(self, call: CallInFlight) -> None:
         self.in_flight.append(call)
