@@ -53,7 +53,9 @@ class Sometimes:
     def never(self) -> list[str]:
         """What has not happened, and should have."""
         return [
-            f"{about}: {one}" for about, expected in EXPECTED.items() for one in sorted(expected - set(self.counts[about]))
+            f"{about}: {one}"
+            for about, expected in EXPECTED.items()
+            for one in sorted(expected - set(self.counts[about]))
         ]
 
     def report(self) -> str:

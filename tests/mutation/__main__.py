@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
+from tests.mutation.catalogue import MUTANTS
 from tests.mutation.check import Caught, catch_all
-from tests.mutation.mutants import MUTANTS
 
 SHARE = 0.95
 """Of the mutants that the sample of the gate and the fast tests must find."""
@@ -23,10 +23,16 @@ def main() -> int:
     for caught in catch_all(chosen, nightly=options.nightly, processes=options.processes):
         results.append(caught)
         by = caught.by or "NOT FOUND"
-        print(f"{by:<9} {caught.seconds:5.1f} s  {caught.mutant.file}: {caught.mutant.name}: {caught.how[:110]}", flush=True)
+        print(
+            f"{by:<9} {caught.seconds:5.1f} s  {caught.mutant.file}: {caught.mutant.name}: {caught.how[:110]}",
+            flush=True,
+        )
     early = sum(caught.by in ("campaign", "tests") for caught in results)
     found = sum(bool(caught.by) for caught in results)
-    print(f"{len(results)} mutants: {sum(one.by == 'campaign' for one in results)} found by the sample of the campaign, ", end="")
+    print(
+        f"{len(results)} mutants: {sum(one.by == 'campaign' for one in results)} found by the sample of the campaign, ",
+        end="",
+    )
     print(f"{early} by that or the fast tests, {found} in all")
     return not (early >= SHARE * len(results) and (found == len(results) or not options.nightly))
 

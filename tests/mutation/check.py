@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import durable_primitives
 from durable_primitives import _core
-from tests.mutation.mutants import Mutant
+from tests.mutation.catalogue import Mutant
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = Path(durable_primitives.__file__).parent
@@ -42,14 +42,6 @@ class Caught(NamedTuple):
     seconds: float
 
 
-def changed(mutant: Mutant, source: str) -> str:
-    """The source of its file with the fault; an error if its text does not stand there exactly once."""
-    count = source.count(mutant.old)
-    if count != 1:
-        raise AssertionError(f"{mutant.name!r}: its text stands {count} times in {mutant.file}; bring it up to date")
-    return source.replace(mutant.old, mutant.new)
-
-
 @contextmanager
 def copy_with(mutant: Mutant) -> Iterator[Path]:
     """A folder to import the faulty package from."""
@@ -57,7 +49,7 @@ def copy_with(mutant: Mutant) -> Iterator[Path]:
         package = Path(folder) / PACKAGE.name
         shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
         file = package / mutant.file
-        file.write_text(changed(mutant, file.read_text()))
+        file.write_text(mutant.applied(file.read_text()))
         yield Path(folder)
 
 
@@ -93,7 +85,13 @@ def _failure(folder: Path, command: Sequence[str], core: str) -> str | None:
     }
     try:
         done = subprocess.run(
-            [sys.executable, *command], cwd=ROOT, env=env, capture_output=True, text=True, timeout=TIMEOUT_SECONDS
+            [sys.executable, *command],
+            cwd=ROOT,
+            env=env,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_SECONDS,
         )
     except subprocess.TimeoutExpired:
         return "it never ended"
