@@ -60,7 +60,7 @@ def rust(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The test suite on the Rust core. Arguments go to pytest.
 
-    The whole suite must reach every branch of the orchestrators; [tool.coverage] in pyproject.toml says where those are.
+    The whole suite must reach every branch of the orchestrators: [tool.coverage] in pyproject.toml lists them.
     """
     install_tools(session, "build", "lint", "types", "test")
     install_wheel(session, native_wheel(session))

@@ -33,7 +33,7 @@ NAPS = (0.0, 0.0, 0.0, 0.001, 0.5, 3.0, 12.0, 45.0)
 ERRORS: tuple[Callable[[], BaseException], ...] = (
     lambda: ValueError("no"),
     lambda: KeyError("never"),
-    lambda: Retry(),
+    Retry,
     lambda: Retry(after="2 seconds"),
     lambda: Snooze("1 second"),
     lambda: Cancel("not wanted"),
@@ -187,7 +187,8 @@ class BufferActor:
 
     kind = "buffer"
     STEPS: Mapping[str, int] = {
-        "add": 16, "add_many": 3, "flush": 2, "clear": 1, "status": 1, "get_state": 1, "redrive": 2, "discard": 1, "look": 1,
+        "add": 16, "add_many": 3, "flush": 2, "clear": 1, "status": 1, "get_state": 1,
+        "redrive": 2, "discard": 1, "look": 1,
     }  # fmt: skip
 
     def __init__(self, draws: Draws, seed: int) -> None:
