@@ -139,6 +139,15 @@ def nightly(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def specimens(session: nox.Session) -> None:
+    """`check` on the correct specimens with its default budget, on five seeds: nobody may be accused."""
+    install_tools(session, "build", "test")
+    install_wheel(session, native_wheel(session))
+    options = ("--check-budget=10 seconds", "--timeout=600")
+    pytest(session, "tests/testing/test_specimens.py", *options, *session.posargs, core="native")
+
+
+@nox.session(default=False)
 def format(session: nox.Session) -> None:
     """Rewrite the sources as the formatters want them."""
     install_tools(session, "lint")

@@ -27,6 +27,7 @@ SAMPLE = ("-m", "tests.campaign", "--sample", "--processes", "1")
 FAST_TESTS = (
     "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider",
     "tests/orchestrators", "tests/primitives", "tests/engine", "tests/core",
+    "tests/conformance/test_backends.py",
 )  # fmt: skip
 NIGHTLY = ("-m", "tests.campaign", "--seeds", "20000", "--first", "1000", "--processes", "1", "--stop")
 

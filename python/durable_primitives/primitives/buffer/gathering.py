@@ -109,7 +109,7 @@ class ByReducer(Generic[E, S]):
     def __init__(self, event: Codec[E], state: Codec[S], reducer: Reducer[E, S]) -> None:
         self._event = event
         self.state = state
-        self._reducer = reducer
+        self.reducer = reducer
 
     def fold(self, instance: str, folded: Folded | None, item: NewItem, now: int) -> Folded:
         """The open batch with one more event.
@@ -142,7 +142,7 @@ class ByReducer(Generic[E, S]):
             first_event_at=to_datetime(first_at),
         )
         try:
-            state = self.state.encode(self._reducer(context))
+            state = self.state.encode(self.reducer(context))
         except (Exception, Signal) as error:
             raise ReducerError(instance, event_id, cause=error) from error
         return Folded(state=state, count=count, first_at=first_at, last_at=now)

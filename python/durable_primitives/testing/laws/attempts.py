@@ -9,8 +9,9 @@ from durable_primitives.primitives.buffer.stored import read as read_buffer
 from durable_primitives.primitives.continuous.stored import read as read_continuous
 from durable_primitives.services.ownership import MAX_DELIVERIES
 from durable_primitives.signals import Cancel, Snooze
-from durable_primitives.testing.laws.observing import Observer
-from durable_primitives.testing.laws.units import encoded
+from durable_primitives.testing.laws.history import History
+from durable_primitives.testing.laws.observing import Observer, Report
+from durable_primitives.testing.laws.units import Unit, encoded
 from durable_primitives.testing.simulation import Execution
 
 
@@ -117,7 +118,7 @@ class RetryWaits(Observer):
     def begun(self, execution: Execution) -> None:
         if execution.role == "execute":
             retry_at, now = self.history.unit(execution).retry_at, self.history.clock(execution.process.name)
-            if now < retry_at and not self.history.clocks_were_set:
+            if now < retry_at and not (self.history.clocks_were_set or self.history.is_stale(execution)):
                 self.violated(execution.instance, f"a retry began {format_ms(retry_at - now)} early")
 
 
@@ -126,6 +127,17 @@ class CrashLoopsEnd(Observer):
 
     law = "crash_loops_end"
 
+    def __init__(self, history: History, report: Report) -> None:
+        super().__init__(history, report)
+        self._cut_off: dict[Unit, int] = {}
+        """How many executions in a row had no end."""
+
     def begun(self, execution: Execution) -> None:
-        if execution.role == "execute" and getattr(execution.context, "delivery", 0) > MAX_DELIVERIES:
-            self.violated(execution.instance, f"delivery {execution.context.delivery} of at most {MAX_DELIVERIES}")
+        if execution.role != "execute":
+            return
+        unit = self.history.unit(execution)
+        killed = unit.last is not None and not unit.last.ended and not unit.last.process.alive
+        deaths = self._cut_off[unit] = self._cut_off.get(unit, 0) + 1 if killed else 0
+        delivery = max(getattr(execution.context, "delivery", 0), deaths + 1)
+        if delivery > MAX_DELIVERIES:
+            self.violated(execution.instance, f"delivery {delivery} of at most {MAX_DELIVERIES}")

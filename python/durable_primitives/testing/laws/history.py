@@ -36,6 +36,8 @@ class History:
         """Every event with an id that somebody sent, by instance and id."""
         self.asked_for: dict[tuple[str, str], int] = {}
         """How often an operation was asked for, by instance and operation."""
+        self.sent = 0
+        """How many calls came from outside, an event of a batch of them counted as one."""
         self._leases: dict[Execution, tuple[int, int]] = {}
         """The token of the lease under which each execution began, and the generation."""
         self.clocks: dict[str, int] = {}
@@ -170,15 +172,16 @@ class History:
             unit = self.units.get((call.instance, call.call.request))
             if unit is not None:
                 unit.again()
+        items: tuple[NewItem, ...] = ()
         if operation in ("add", "fold"):
-            self._issue(call.instance, call.call.request)
+            items = call.call.request
         elif operation == "enqueue":
-            self._issue(call.instance, call.call.request.items)
+            items = call.call.request.items
+        for item in items:
+            if item.id is not None:
+                self.issued.setdefault((call.instance, item.id), item)
+        if not call.process.worker:
+            self.sent += max(len(items), 1)
 
     def answered(self, call: CallInFlight) -> None:
         self.in_flight.remove(call)
-
-    def _issue(self, instance: str, items: tuple[NewItem, ...]) -> None:
-        for item in items:
-            if item.id is not None:
-                self.issued.setdefault((instance, item.id), item)

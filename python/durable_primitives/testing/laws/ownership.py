@@ -54,16 +54,26 @@ class Generations(Observer):
 
     law = "generations"
 
+    def __init__(self, history: History, report: Report) -> None:
+        super().__init__(history, report)
+        self._versions: dict[str, int] = {}
+
     def committed(self, actor: str, transition: Transition, outcome: Outcome) -> None:
+        if transition.put is not None:
+            self._put(transition.instance, outcome)
         before, after = self.history.before, self.history.after
         if before is None or after is None or after.created_at != before.created_at:
             return
         if after.generation < before.generation or after.version < before.version:
             self.violated(transition.instance, f"{_life(after)} after {_life(before)}")
-        if transition.put is not None and outcome.version <= before.version and not transition.erase:
-            self.violated(transition.instance, f"a write left the version at {outcome.version}")
         if transition.erase and after.generation == before.generation:
             self.violated(transition.instance, "it was terminated and its generation is the same")
+
+    def _put(self, instance: str, outcome: Outcome) -> None:
+        latest = 0 if outcome.created else self._versions.get(instance, 0)
+        if outcome.version <= latest:
+            self.violated(instance, f"a write left the version at {outcome.version}")
+        self._versions[instance] = outcome.version
 
 
 def _life(record: Record) -> str:

@@ -26,7 +26,7 @@ from durable_primitives.testing.laws.events import (
     UnknownIsNotFailed,
 )
 from durable_primitives.testing.laws.history import History
-from durable_primitives.testing.laws.observing import HOOKS, Observer, Violation, overridden
+from durable_primitives.testing.laws.observing import HOOKS, Observer, Report, Violation, overridden
 from durable_primitives.testing.laws.ownership import FreshToken, Generations, NoOverlap, OneOwner
 from durable_primitives.testing.laws.queues import LaneOrder, PauseHolds, QueueBound, QueueWidth
 from durable_primitives.testing.laws.states import RunsCount, StateIsTheRuns
@@ -70,12 +70,17 @@ LAWS: Mapping[str, type[Observer]] = {
 """Every law of the library, by name."""
 
 
+Make = Callable[[History, Report], Observer]
+"""Makes a law: the class of one, for example."""
+
+
 class Watch:
     """Laws that look on while a simulation runs.
 
     Args:
         simulation: It need not be open yet; what happened before the watch began is not seen.
-        laws: Those to hold, by name or as `Observer` classes; all of `LAWS` by default.
+        laws: Those to hold, by name, or made by a function that is given the history and the report; all of `LAWS` by
+            default.
 
     Example:
         >>> from durable_primitives import Queue
@@ -90,12 +95,14 @@ class Watch:
         []
     """
 
-    def __init__(self, simulation: Simulation, laws: Iterable[str | type[Observer]] = tuple(LAWS)) -> None:
+    def __init__(self, simulation: Simulation, laws: Iterable[str | Make] = tuple(LAWS)) -> None:
         self.violations: list[Violation] = []
         """What did not hold, oldest first; each law is reported once for each instance."""
         self.history = History(simulation)
+        self.on_violation: list[Report] = []
+        """Told of each, when it happens."""
         self._told: set[tuple[str, str]] = set()
-        observers = [_law(law)(self.history, self._report) for law in laws]
+        observers = [_law(law)(self.history, self.report) for law in laws]
         self._hooks: dict[str, list[Callable[..., Any]]] = {
             hook: [method for observer in observers if (method := overridden(observer, hook)) is not None]
             for hook in HOOKS
@@ -115,11 +122,14 @@ class Watch:
         for rested in self._hooks["rested"]:
             rested()
 
-    def _report(self, violation: Violation) -> None:
+    def report(self, violation: Violation) -> None:
+        """Take note of a violation; a law may be held by others than observers, too."""
         key = violation.law, violation.subject
         if key not in self._told:
             self._told.add(key)
             self.violations.append(violation)
+            for told in self.on_violation:
+                told(violation)
 
     def _committed(self, actor: str, transition: Transition, outcome: Outcome) -> None:
         if outcome.verdict == "applied":
@@ -149,7 +159,7 @@ class Watch:
             answered(call)
 
 
-def _law(law: str | type[Observer]) -> type[Observer]:
+def _law(law: str | Make) -> Make:
     if not isinstance(law, str):
         return law
     if law not in LAWS:

@@ -106,6 +106,7 @@ class SimulatedProcess(Tenant):
         self.runtime = SimulatedRuntime(
             world.loop, world.start_ms, number, boot, f"{world.seed}/{name}/{boot}", world.skews.get(name, 0)
         )
+        self.runtime.rests = self._has_nothing
         self.backend = SimulatedBackend(world.store, self)
         self._opened: Running | None = None
         self._leaving = False
@@ -164,6 +165,9 @@ class SimulatedProcess(Tenant):
     def owns(self) -> tuple[str, ...]:
         """The instances that it runs."""
         return tuple(self.running.engine.instances()) if self._opened is not None and self.alive else ()
+
+    def _has_nothing(self) -> bool:
+        return self.world.skips_idle and self._opened is not None and not self._opened.engine.owned
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run something in this process."""
