@@ -129,15 +129,24 @@ class CrashLoopsEnd(Observer):
 
     def __init__(self, history: History, report: Report) -> None:
         super().__init__(history, report)
-        self._cut_off: dict[Unit, int] = {}
-        """How many executions in a row had no end."""
+        self._given_back: dict[str, int] = {}
+        """How often each instance was given back: that is an outcome."""
+        self._deaths: dict[Unit, tuple[int, int]] = {}
+        """How many executions in a row had no end, and as of which giving back."""
+
+    def committed(self, actor: str, transition: Transition, outcome: Outcome) -> None:
+        if outcome.released:
+            self._given_back[transition.instance] = self._given_back.get(transition.instance, 0) + 1
 
     def begun(self, execution: Execution) -> None:
         if execution.role != "execute":
             return
         unit = self.history.unit(execution)
+        life, (before, deaths) = self._given_back.get(execution.instance, 0), self._deaths.get(unit, (0, 0))
         killed = unit.last is not None and not unit.last.ended and not unit.last.process.alive
-        deaths = self._cut_off[unit] = self._cut_off.get(unit, 0) + 1 if killed else 0
+        # One that goes on without its lease is no delivery.
+        deaths = deaths + 1 if killed and before == life and not self.history.leases_may_be_lost else 0
+        self._deaths[unit] = life, deaths
         delivery = max(getattr(execution.context, "delivery", 0), deaths + 1)
         if delivery > MAX_DELIVERIES:
             self.violated(execution.instance, f"delivery {delivery} of at most {MAX_DELIVERIES}")

@@ -89,8 +89,8 @@ class History:
 
     def is_stale(self, execution: Execution) -> bool:
         """Whether the lease under which it began is not the newest one any more: nothing of it can be stored."""
-        record = self.records.get(execution.instance)
-        return record is None or self._leases.get(execution) != (record.token, record.generation)
+        record, lease = self.records.get(execution.instance), self._leases.get(execution)
+        return record is not None and lease is not None and lease != (record.token, record.generation)
 
     def clock(self, actor: str) -> int:
         """The latest time that a process has seen."""
