@@ -59,10 +59,17 @@ def rust(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """The test suite on the Rust core. Arguments go to pytest."""
+    """The test suite on the Rust core. Arguments go to pytest.
+
+    The whole suite must reach every branch of the orchestrators: [tool.coverage] in pyproject.toml lists them.
+    """
     install_tools(session, "build", "lint", "types", "test")
     install_wheel(session, native_wheel(session))
-    pytest(session, *session.posargs, core="native")
+    if session.posargs:
+        pytest(session, *session.posargs, core="native")
+    else:
+        session.run("coverage", "run", "-m", "pytest", env={"DURABLE_PRIMITIVES_CORE": "native"})
+        session.run("coverage", "report")
 
 
 @nox.session
@@ -173,6 +180,16 @@ def crash(session: nox.Session) -> None:
     install_tools(session, "build", "test")
     install_wheel(session, native_wheel(session))
     pytest(session, "-m", "crash", "--crash-rounds=200", "--timeout=3600", *session.posargs, core="native")
+
+
+@nox.session(default=False)
+def nightly(session: nox.Session) -> None:
+    """The whole campaign against the engine: 100,000 worlds, every fault and pair of crashes, every mutant."""
+    install_tools(session, "build", "test")
+    install_wheel(session, native_wheel(session))
+    env = {"DURABLE_PRIMITIVES_CORE": "native"}
+    session.run("python", "-m", "tests.campaign", "--seeds=100000", "--singles", "--pairs", *session.posargs, env=env)
+    session.run("python", "-m", "tests.mutation", "--nightly", env=env)
 
 
 @nox.session(default=False)

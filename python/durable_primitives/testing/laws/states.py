@@ -38,8 +38,10 @@ class StateIsTheRuns(Observer):
 
     def begun(self, execution: Execution) -> None:
         stored = _stored(self.history.records.get(execution.instance))
-        if execution.role != "execute" or stored is None or self.history.leases_may_be_lost:
+        if execution.role != "execute" or stored is None or self.history.is_stale(execution):
             return
+        if not execution.context.idempotency_key.endswith(f".{stored.epoch}.{stored.run_count}"):
+            return  # another life has begun while this run was on its way
         codec: Any = self.history.definition(execution.instance).codec
         try:
             seen, kept = codec.encode(execution.context.state), codec.encode(codec.decode(stored.state))
