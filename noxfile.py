@@ -132,6 +132,15 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def specimens(session: nox.Session) -> None:
+    """`check` on the correct specimens with its default budget, on five seeds: nobody may be accused."""
+    install_tools(session, "build", "test")
+    install_wheel(session, native_wheel(session))
+    options = ("--check-budget=10 seconds", "--timeout=600")
+    pytest(session, "tests/testing/test_specimens.py", *options, *session.posargs, core="native")
+
+
+@nox.session(default=False)
 def format(session: nox.Session) -> None:
     """Rewrite the sources as the formatters want them."""
     install_tools(session, "lint")
@@ -178,7 +187,7 @@ def pure_wheel(session: nox.Session) -> Path:
     for name in ("README.md", "LICENSE"):
         shutil.copy(ROOT / name, project)
     settings = re.sub(r"(?ms)^\[build-system\].*?(?=^\[)", "", (ROOT / "pyproject.toml").read_text())
-    settings += '[tool.hatch.build.targets.wheel]\npackages = ["python/durable_primitives"]\n'
+    settings += '[tool.hatch.build.targets.wheel]\npackages = ["python/durable_primitives", "python/durable_primitives_pytest"]\n'
     settings += '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
     (project / "pyproject.toml").write_text(settings)
     folder = empty_folder(WHEELS / "pure" / "dist")

@@ -38,6 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("durable-primitives")
     group.addoption("--update-snapshots", action="store_true", help="write the snapshot files instead of comparing")
     group.addoption("--crash-rounds", type=int, default=5, help="how often each crash test kills a process")
+    group.addoption("--check-budget", default="200ms", help="how long each correct specimen is checked, per seed")
 
 
 @pytest.fixture(scope="session")
@@ -73,6 +74,14 @@ def crash_rounds(request: pytest.FixtureRequest) -> int:
     rounds = request.config.getoption("--crash-rounds")
     assert isinstance(rounds, int)
     return rounds
+
+
+@pytest.fixture(scope="session")
+def check_budget(request: pytest.FixtureRequest) -> str:
+    """How long `check` looks for a fault where there is none: briefly in the gate, for long in ``./dev specimens``."""
+    budget = request.config.getoption("--check-budget")
+    assert isinstance(budget, str)
+    return budget
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ What needs Hypothesis is imported when it is first asked for.
 
 from typing import TYPE_CHECKING, Any
 
+from durable_primitives.testing.checking import CheckReport, Effects, PropertyViolation, check
 from durable_primitives.testing.expectations import ANY
 from durable_primitives.testing.primitives import (
     PendingAlarm,
@@ -27,16 +28,20 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ANY",
+    "CheckReport",
     "Deviation",
+    "Effects",
     "EscapedSimulationError",
     "InjectedError",
     "PendingAlarm",
     "ProcessCrashedError",
+    "PropertyViolation",
     "SimulationError",
     "SimulationWarning",
     "TestPrimitives",
     "Trace",
     "TraceEntry",
+    "check",
     "create_test_primitives",
     "from_schema",
     "register_strategy",

@@ -16,6 +16,9 @@ from durable_primitives.engine.worker import WorkerOptions
 from durable_primitives.events import PrimitiveEvent
 from durable_primitives.kernel.primitive import Definition
 from durable_primitives.services.options import choice, refuse_unknown
+from durable_primitives.testing.checking.effects import Effects
+from durable_primitives.testing.checking.subject import Invariant, Subject
+from durable_primitives.testing.checking.trial import Trial, known_laws
 from durable_primitives.testing.expectations import Expectations
 from durable_primitives.testing.failing import FailingSite, When, arm
 from durable_primitives.testing.simulation import (
@@ -60,7 +63,8 @@ class TestPrimitives(Expectations):
 
     __test__ = False  # pytest takes it for tests otherwise
 
-    def __init__(self, simulation: Simulation, real_world: RealWorld) -> None:
+    def __init__(self, simulation: Simulation, real_world: RealWorld, rest: Callable[[], None] | None = None) -> None:
+        self._rest = rest or simulation.settle
         self.simulation = simulation
         """All processes, the store and the schedule, for tests that need more than this."""
         self._real_world: RealWorld = real_world
@@ -128,6 +132,15 @@ class TestPrimitives(Expectations):
         await self.advance_to(max(alarms[0].at, self.now))
         await self.run_until_idle()
         return alarms[0]
+
+    async def settle(self) -> None:
+        """Let nothing go wrong any more, and run what is left to its end: for a day, if need be.
+
+        Of jobs that repeat for ever, a few more runs.
+        """
+        self._check()
+        self._rest()
+        self._report()
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine of the test inside of the simulation, where it can wait for handlers, and time passes.
@@ -242,6 +255,10 @@ def create_test_primitives(
     resources: Callable[[], AbstractAsyncContextManager[Any]] | None = None,
     options: WorkerOptions | None = None,
     real_world: RealWorld = "warn",
+    workers: int = 1,
+    laws: Literal["all"] | Iterable[str] = (),
+    effects: Effects | None = None,
+    invariants: Iterable[Invariant] = (),
     **unknown: Never,
 ) -> AbstractAsyncContextManager[TestPrimitives]:
     """An application under test: the real engine and worker on the memory backend and a virtual clock.
@@ -258,6 +275,12 @@ def create_test_primitives(
         options: How the worker behaves.
         real_world: What happens to a handler that uses the real clock or real randomness: its test is warned, once per
             place, or fails (``"refuse"``).  One that blocks the event loop fails with both; ``"allow"`` allows all.
+        workers: How many worker processes there are.
+        laws: Names of laws that must hold, as `check` holds them, or ``"all"``.  With laws, a worker that crashes is
+            replaced after a second and has lost what its code kept in variables, and the end of the block lets
+            everything come to its end, as `settle`, and raises a `PropertyViolation` for what did not hold.
+        effects: What the handlers record of what they do outside, for laws.
+        invariants: Functions of the state of the first definition, for laws.
         unknown: Refused, with the nearest valid name.
 
     Raises:
@@ -276,16 +299,22 @@ def create_test_primitives(
     """
     refuse_unknown(unknown, create_test_primitives, "create_test_primitives")
     choice(real_world, ("refuse", "warn", "allow"), "real_world")
-    simulation = Simulation(
-        *definitions,
-        seed=seed,
-        start=start,
-        schedule=schedule,
-        resources=resources,
-        options=options,
-        restarts=False,
-    )
-    return _opened(TestPrimitives(simulation, real_world))
+
+    def make(*definitions: Definition) -> Simulation:
+        return Simulation(
+            *definitions,
+            seed=seed,
+            start=start,
+            schedule=schedule,
+            resources=resources,
+            options=options,
+            workers=workers,
+            restarts=bool(laws),
+        )
+
+    if not laws:
+        return _opened(TestPrimitives(make(*definitions), real_world))
+    return _held(Trial(Subject(*definitions, effects=effects, invariants=invariants), make, known_laws(laws)))
 
 
 @asynccontextmanager
@@ -294,3 +323,11 @@ async def _opened(primitives: TestPrimitives) -> AsyncGenerator[TestPrimitives]:
     with simulation:
         yield primitives
         simulation.stop()
+
+
+@asynccontextmanager
+async def _held(trial: Trial) -> AsyncGenerator[TestPrimitives]:
+    with trial.simulation:
+        yield TestPrimitives(trial.simulation, "allow", trial.rest)
+        trial.rest()
+        trial.judge()

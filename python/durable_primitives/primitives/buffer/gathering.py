@@ -108,8 +108,8 @@ class ByReducer(Generic[E, S]):
 
     def __init__(self, event: Codec[E], state: Codec[S], reducer: Reducer[E, S]) -> None:
         self._event = event
-        self._state = state
-        self._reducer = reducer
+        self.state = state
+        self.reducer = reducer
 
     def fold(self, instance: str, folded: Folded | None, item: NewItem, now: int) -> Folded:
         """The open batch with one more event.
@@ -128,7 +128,7 @@ class ByReducer(Generic[E, S]):
         for payload in batch.events:
             folded = self._fold(instance, folded, None, payload, batch.first_at)
         assert folded is not None
-        return self._state.decode(folded.state)
+        return self.state.decode(folded.state)
 
     def _fold(self, instance: str, folded: Folded | None, event_id: str | None, payload: bytes, now: int) -> Folded:
         first_at = now if folded is None else folded.first_at
@@ -137,12 +137,12 @@ class ByReducer(Generic[E, S]):
             id=split_instance(instance)[2],
             event=self._event.decode(payload),
             event_id=event_id,
-            state=None if folded is None else self._state.decode(folded.state),
+            state=None if folded is None else self.state.decode(folded.state),
             event_count=count,
             first_event_at=to_datetime(first_at),
         )
         try:
-            state = self._state.encode(self._reducer(context))
+            state = self.state.encode(self.reducer(context))
         except (Exception, Signal) as error:
             raise ReducerError(instance, event_id, cause=error) from error
         return Folded(state=state, count=count, first_at=first_at, last_at=now)

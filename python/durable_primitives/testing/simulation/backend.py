@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
+IDLE_SECONDS = 6 * 3600
+"""How long a worker sleeps at most, in a world that skips what is idle."""
+
 
 class SimulatedBackend:
     """The backend of one process.  Every call is a point at which the schedule may deviate."""
@@ -77,7 +80,7 @@ class SimulatedBackend:
             case "lose":
                 raise StorageError("the connection was lost, as it was told", backend="simulation", outcome="unknown")
             case "delay":
-                await asyncio.sleep(amount / 1000)
+                await process.world.delay(amount)
             case "pause before" | "freeze before":
                 await process.halt(deviation)
             case "crash before":
@@ -93,7 +96,7 @@ class SimulatedBackend:
             case "lose the reply of":
                 raise StorageError("the reply was lost, as it was told", backend="simulation", outcome="unknown")
             case "delay the reply of":
-                await asyncio.sleep(deviation.amount / 1000)
+                await process.world.delay(deviation.amount)
             case "pause during" | "freeze during":
                 await process.halt(deviation)
             case "crash during":
@@ -166,9 +169,10 @@ class SimulatedBackend:
             return
         if fault == "delay" and deviation is not None:
             # The doorbell is out of order: it sleeps to the end, and then some.
-            await asyncio.sleep(seconds + deviation.amount / 1000)
+            await self._process.world.delay(round(seconds * 1000) + deviation.amount)
             return
         if not self._woken:
+            seconds = self._stretched(seconds)
             self._waiter = self._loop.create_future()
             timer = self._loop.call_later(seconds, self.wake)
             try:
@@ -177,6 +181,13 @@ class SimulatedBackend:
                 self._waiter = None
                 timer.cancel()
         self._woken = fault == "repeat"
+
+    def _stretched(self, seconds: float) -> float:
+        """Until something is due, in a world that skips what is idle: a worker that only looks has nothing to find."""
+        world, due = self._process.world, self._store.next_due
+        if not world.skips_idle or world.skews:
+            return seconds
+        return max(seconds, IDLE_SECONDS if due is None else min(self._process.runtime.until(due), IDLE_SECONDS))
 
     def wake(self) -> None:
         """An alarm may have come nearer."""

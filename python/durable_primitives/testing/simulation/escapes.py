@@ -42,6 +42,7 @@ _BLOCKS = "it blocks the event loop, with every handler and every lease on it"
 
 USE_THE_CONTEXT = "take times from the context or from the event"
 USE_A_SEED = "draw from a random.Random with a seed of its own, for example ctx.idempotency_key"
+USE_A_HASH = "take one of hashlib"
 USE_ASYNCIO_SLEEP = "await asyncio.sleep(...), which costs no time here"
 
 
@@ -78,6 +79,7 @@ def _rules() -> dict[Any, _Rule]:
     found[time.sleep] = _Rule("time.sleep", _BLOCKS, USE_ASYNCIO_SLEEP, blocks=True)
     for name in ("random", "getrandbits"):
         found[getattr(random, name)] = _Rule(f"random.{name}", _CHANCE, USE_A_SEED)
+    found[hash] = _Rule("hash", "of a text it is another number in each process", USE_A_HASH)
     found[os.urandom] = _Rule("os.urandom", _CHANCE, USE_A_SEED)
     return found
 
@@ -100,12 +102,18 @@ _SHARED_RANDOM: Any = getattr(random.random, "__self__", None)
 
 
 class Watch:
-    """Watches the steps of the handlers of one simulation."""
+    """Watches the steps of the handlers of one simulation.
 
-    def __init__(self, block_seconds: float = BLOCK_SECONDS) -> None:
+    Args:
+        block_seconds: How long a step may take, in real time.
+        pure: What is watched is more than a handler: its answer must be the same in every process.
+    """
+
+    def __init__(self, block_seconds: float = BLOCK_SECONDS, *, pure: bool = False) -> None:
         self.found: dict[Escape, None] = {}
         """What was found, each place once, in order."""
         self._block_seconds = block_seconds
+        self._pure = pure
         self._in_thread = False
 
     def step(self, what: str, resume: Callable[[Any], Any], value: Any, *, in_thread: bool) -> Any:
@@ -138,12 +146,14 @@ class Watch:
                 rule = _RULES.get(arg)
             except TypeError:  # a method of something unhashable
                 return
-            if rule is not None and _is_user_code(frame.f_code.co_filename):
+            if arg is hash and not self._pure:
+                return
+            if rule is not None and is_user_code(frame.f_code.co_filename):
                 self._escaped(rule, frame)
         elif event == "call":
             rule = _CODE_RULES.get(id(frame.f_code))
             caller = frame.f_back
-            if rule is None or caller is None or not _is_user_code(caller.f_code.co_filename):
+            if rule is None or caller is None or not is_user_code(caller.f_code.co_filename):
                 return
             # A generator of the user's own has a seed of its own.
             owner = frame.f_locals.get("self")
@@ -167,7 +177,7 @@ def calling_place() -> str:
     """The innermost line of user code that is being executed."""
     frame = inspect.currentframe()
     while frame is not None:
-        if _is_user_code(frame.f_code.co_filename):
+        if is_user_code(frame.f_code.co_filename):
             return _place(frame)
         frame = frame.f_back
     return "an unknown place"
@@ -179,6 +189,6 @@ def _place(frame: FrameType) -> str:
 
 
 @cache
-def _is_user_code(filename: str) -> bool:
+def is_user_code(filename: str) -> bool:
     """Neither the standard library nor this library nor an installed one."""
     return not filename.startswith((_HERE, *_LIBRARIES, *_STDLIB, "<frozen"))

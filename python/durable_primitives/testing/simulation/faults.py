@@ -39,10 +39,12 @@ FAULTS: Mapping[Site, Mapping[str, Unit]] = {
     "wait": {"cut short": "", "delay": "ms", "repeat": ""},
     "handler": {
         "fail": "",  # it raises before its first line
+        "fail during": "",  # the first thing that it waits for raises
         "fail the end of": "",  # it runs to its end, and then raises
         "delay": "ms",  # it takes so long before its first line: a timeout, if it has one
         "crash before": "",
         "crash after": "",
+        "shut down at": "",  # its process begins to leave: it is cancelled when the grace is over
         "pause before": "commits",
         "pause after": "commits",
     },
@@ -67,9 +69,9 @@ KINDS: Mapping[str, Mapping[Site, frozenset[str]]] = {
         "read": frozenset({"delay"}),
     },
     "alarm": {"wait": frozenset(FAULTS["wait"])},
-    "handler_error": {"handler": frozenset({"fail", "fail the end of"})},
+    "handler_error": {"handler": frozenset({"fail", "fail during", "fail the end of"})},
     "handler_timeout": {"handler": frozenset({"delay"})},
-    "shutdown": {site: frozenset({"shut down at"}) for site in ("commit", "claim")},
+    "shutdown": {site: frozenset({"shut down at"}) for site in ("commit", "claim", "handler")},
     "clock": {site: frozenset({"put the clock forward at", "put the clock back at"}) for site in ("commit", "claim")},
     "order": {"turn": frozenset({"reorder"})},
 }

@@ -32,24 +32,45 @@ MAX_PAUSE_MS = 3_600_000
 """A process that waits to be overtaken goes on after so long."""
 
 
+class CallInFlight:
+    """One call of a client, and what came of it."""
+
+    __slots__ = ("answer", "begun_ms", "call", "error", "instance", "process")
+
+    def __init__(self, process: SimulatedProcess, call: Call) -> None:
+        self.process = process
+        self.call = call
+        self.instance = instance_id(call.kind, call.name, call.id)
+        self.begun_ms = process.world.clock_ms
+        self.answer: Any = None
+        self.error: DurablePrimitivesError | None = None
+
+
 class ObservedEngine(DurablePrimitivesEngine):
     """The engine, with a note of every call and its answer."""
 
     process: SimulatedProcess
 
     async def call(self, call: Call) -> Any:
-        process = self.process
-        instance = instance_id(call.kind, call.name, call.id)
-        process.note("call", instance, call.operation)
+        process, operation = self.process, call.operation
+        flight = CallInFlight(process, call)
+        process.note("call", flight.instance, operation)
+        for asked in process.world.on_call:
+            asked(flight)
         try:
-            answer = await super().call(call)
+            flight.answer = await super().call(call)
         except DurablePrimitivesError as error:
-            process.note("answer", instance, f"{call.operation}: {error.code}")
+            flight.error = error
+            process.note("answer", flight.instance, f"{operation}: {error.code}")
             raise
-        process.note("answer", instance, call.operation)
-        if call.operation == "fold":
-            process.world.accepted.folded(instance, call.request, answer)
-        return answer
+        else:
+            process.note("answer", flight.instance, operation)
+            if operation == "fold":
+                process.world.accepted.folded(flight.instance, call.request, flight.answer)
+        finally:
+            for answered in process.world.on_answer:
+                answered(flight)
+        return flight.answer
 
 
 class SimulatedApp(DurablePrimitives):
@@ -85,6 +106,7 @@ class SimulatedProcess(Tenant):
         self.runtime = SimulatedRuntime(
             world.loop, world.start_ms, number, boot, f"{world.seed}/{name}/{boot}", world.skews.get(name, 0)
         )
+        self.runtime.rests = self._has_nothing
         self.backend = SimulatedBackend(world.store, self)
         self._opened: Running | None = None
         self._leaving = False
@@ -143,6 +165,9 @@ class SimulatedProcess(Tenant):
     def owns(self) -> tuple[str, ...]:
         """The instances that it runs."""
         return tuple(self.running.engine.instances()) if self._opened is not None and self.alive else ()
+
+    def _has_nothing(self) -> bool:
+        return self.world.skips_idle and self._opened is not None and not self._opened.engine.owned
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run something in this process."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Coroutine
+from contextvars import copy_context
 from typing import Any
 
 from durable_primitives.testing.simulation.errors import ProcessKilled
@@ -26,6 +27,9 @@ class SimulatedRuntime:
         self._serial = 0
         self.skew_ms = skew_ms
         """How far the wall clock of this process is ahead of the others'."""
+        self.rests: Callable[[], bool] = lambda: False
+        """Whether a beat of its heart could do nothing."""
+        self.heart: SimulatedHeartbeat | None = None
 
     def now(self) -> int:
         return (self._start_us + self._loop.now_us) // 1000 + self.skew_ms
@@ -48,22 +52,37 @@ class SimulatedRuntime:
         return self._loop.create_task(work, name=name)
 
     def heartbeat(self, seconds: float, beat: Callable[[], None]) -> SimulatedHeartbeat:
-        return SimulatedHeartbeat(self._loop, seconds, beat)
+        self.heart = SimulatedHeartbeat(self._loop, seconds, beat, self)
+        return self.heart
 
 
 class SimulatedHeartbeat:
     """A repeated call.  It stands still while its process is paused, as a thread would."""
 
-    def __init__(self, loop: SimulationLoop, seconds: float, beat: Callable[[], None]) -> None:
-        self._loop, self._seconds, self._beat = loop, seconds, beat
-        self._timer: Scheduled = loop.call_later(seconds, self._tick)
+    def __init__(
+        self, loop: SimulationLoop, seconds: float, beat: Callable[[], None], runtime: SimulatedRuntime
+    ) -> None:
+        self._loop, self._seconds, self._beat, self._runtime = loop, seconds, beat, runtime
+        self._context = copy_context()
+        self._stopped = False
+        self._timer: Scheduled | None = loop.call_later(seconds, self._tick)
 
     def _tick(self) -> None:
-        self._timer = self._loop.call_later(self._seconds, self._tick)
+        self._timer = None
+        if self._runtime.rests():
+            return
+        self.wake()
         try:
             self._beat()
         except ProcessKilled:
             return
 
+    def wake(self) -> None:
+        """Beat again, if it has rested."""
+        if self._timer is None and not self._stopped:
+            self._timer = self._context.run(self._loop.call_later, self._seconds, self._tick)
+
     def stop(self) -> None:
-        self._timer.cancel()
+        self._stopped = True
+        if self._timer is not None:
+            self._timer.cancel()

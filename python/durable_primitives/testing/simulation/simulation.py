@@ -197,8 +197,9 @@ class Simulation(World):
         return owned or [record.instance for record in self.store.records() if record.alarm is not None]
 
     def heal(self) -> None:
-        """From now on nothing goes wrong: whoever is paused goes on, and whoever crashed is started again."""
+        """From now on nothing goes wrong: who is paused goes on, who crashed starts again, what is late comes now."""
         self.choices.healed = True
+        self.end_delays()
         for name, process in self.processes.items():
             process.resume()
             if not process.alive:

@@ -40,6 +40,9 @@ class Tenant:
 TENANT: ContextVar[Tenant | None] = ContextVar("durable_primitives_tenant", default=None)
 """Whose code runs."""
 
+EXECUTION: ContextVar[object] = ContextVar("durable_primitives_execution", default=None)
+"""Which execution of a handler runs, if one does (`Execution`)."""
+
 
 class Scheduled:
     """A callback that is ready, or will be: what asyncio needs of a handle, and whose it is."""
@@ -86,6 +89,8 @@ class SimulationTask(asyncio.Task[T]):
         serial: int,
     ) -> None:
         self.serial = serial
+        self.execution: object = EXECUTION.get() if context is None else context.get(EXECUTION)
+        """In which execution of a handler it was started."""
         super().__init__(coro, loop=loop, name=name, context=context)
 
     def __hash__(self) -> int:

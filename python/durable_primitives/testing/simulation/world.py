@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from contextvars import copy_context
@@ -22,9 +23,9 @@ from durable_primitives.testing.simulation.accepted import AcceptedLog
 from durable_primitives.testing.simulation.choices import Choices, Deviation, Point, Swarm
 from durable_primitives.testing.simulation.errors import InjectedError, SimulationError
 from durable_primitives.testing.simulation.escapes import Watch
-from durable_primitives.testing.simulation.handlers import observed
+from durable_primitives.testing.simulation.handlers import Execution, observed
 from durable_primitives.testing.simulation.loop import SimulationLoop
-from durable_primitives.testing.simulation.process import SimulatedApp, SimulatedProcess
+from durable_primitives.testing.simulation.process import CallInFlight, SimulatedApp, SimulatedProcess
 from durable_primitives.testing.simulation.runtime import SimulatedRuntime
 from durable_primitives.testing.simulation.store import SimulatedStore
 from durable_primitives.testing.simulation.trace import Trace, describe
@@ -97,6 +98,16 @@ class World:
         """By how many milliseconds the clock of a process is ahead."""
         self.errors: dict[Point, BaseException] = {}
         """What a handler that is told to fail raises, where it is not an `InjectedError`."""
+        self.on_begin: list[Callable[[Execution], None]] = []
+        """Told of every execution of user code, before its first line."""
+        self.on_end: list[Callable[[Execution], None]] = []
+        """Told when one has returned or raised."""
+        self.on_call: list[Callable[[CallInFlight], None]] = []
+        """Told of every call of a client, a handler's included."""
+        self.on_answer: list[Callable[[CallInFlight], None]] = []
+        """Told when one has its answer, or its error."""
+        self.on_gone: list[Callable[[SimulatedProcess], None]] = []
+        """Told when a process has ended, in whatever way: its memory is lost."""
         self.log = EventLog()
         self._resources = resources
         self.restarts = restarts
@@ -109,6 +120,9 @@ class World:
         self._lives: list[SimulatedProcess] = []
         self.names = ("client", *(f"worker {number}" for number in range(1, workers + 1)))
         self.over = False
+        self.skips_idle = False
+        """Workers with nothing to do sleep until something is due: retention and look-outs come later than usual."""
+        self._delays: dict[asyncio.Future[None], None] = {}
 
     @property
     def clock_ms(self) -> int:
@@ -151,6 +165,8 @@ class World:
     def gone(self, process: SimulatedProcess) -> None:
         """Told by a process that has ended, in whatever way."""
         self.store.on_nearer.remove(process.backend.wake)
+        for gone in self.on_gone:
+            gone(process)
 
     def crashed(self, process: SimulatedProcess) -> None:
         """Told by a process that has crashed."""
@@ -162,6 +178,26 @@ class World:
         """Start another one in the place of one that has ended, unless somebody has."""
         if self.processes[process.name] is process:
             self.start(process.name)
+
+    # What goes wrong.
+
+    async def delay(self, ms: int) -> None:
+        """Let something take longer, until nothing goes wrong any more."""
+        if self.choices.healed:
+            return
+        over = self.loop.create_future()
+        self._delays[over] = None
+        timer = self.loop.call_later(ms / 1000, _finish, over)
+        try:
+            await over
+        finally:
+            timer.cancel()
+            self._delays.pop(over, None)
+
+    def end_delays(self) -> None:
+        """What is late arrives now."""
+        for over in list(self._delays):
+            self.loop.call_soon(_finish, over)
 
     def abandon(self) -> None:
         """End all processes, as a power cut would."""
@@ -189,6 +225,9 @@ class World:
         record = claim.record
         self.trace.add(self.loop.now_us, actor, "claim", record.instance, f"token {record.token}")
         self._overtaken(actor, record.instance, record.token)
+        heart = self.processes[actor].runtime.heart
+        if heart is not None:
+            heart.wake()
 
     def _overtaken(self, actor: str, instance: str, token: int) -> None:
         for process in self.processes.values():
@@ -198,3 +237,8 @@ class World:
     def _pick(self, ready: int) -> int:
         deviation = self.choices.at("turn", "loop", options=ready)
         return 0 if deviation is None else min(deviation.amount, ready - 1)
+
+
+def _finish(over: asyncio.Future[None]) -> None:
+    if not over.done():
+        over.set_result(None)

@@ -1,0 +1,114 @@
+"""Who may do what: leases, fencing tokens, generations, and no two at the same work."""
+
+from __future__ import annotations
+
+from durable_primitives.kernel.record import Record
+from durable_primitives.kernel.transition import Claim, Outcome, Transition
+from durable_primitives.testing.laws.history import History
+from durable_primitives.testing.laws.observing import Observer, Report
+from durable_primitives.testing.simulation import Execution
+
+
+class OneOwner(Observer):
+    """Only the owner of the newest lease changes what an owner changes, under the token of that lease."""
+
+    law = "one_owner"
+
+    def __init__(self, history: History, report: Report) -> None:
+        super().__init__(history, report)
+        self._owners: dict[str, tuple[int, str]] = {}
+
+    def claimed(self, actor: str, claim: Claim) -> None:
+        self._owners[claim.record.instance] = claim.record.token, actor
+
+    def committed(self, actor: str, transition: Transition, outcome: Outcome) -> None:
+        t = transition
+        token = None if t.guard is None else t.guard.token
+        if token is not None:
+            newest, owner = self._owners.get(t.instance, (0, ""))
+            if token != newest or actor != owner:
+                self.violated(t.instance, f"{actor} committed under lease {token}; the newest is {newest}, of {owner}")
+        elif t.remove or t.reschedule or t.bury or t.mark or t.give_back or t.take > 0 or t.release != "no" or t.retire:
+            self.violated(t.instance, f"{actor} settled work without a lease in hand")
+
+
+class FreshToken(Observer):
+    """Every lease has a token that is higher than that of any lease before it."""
+
+    law = "fresh_token"
+
+    def __init__(self, history: History, report: Report) -> None:
+        super().__init__(history, report)
+        self._highest: dict[str, int] = {}
+
+    def claimed(self, actor: str, claim: Claim) -> None:
+        record = claim.record
+        highest = self._highest.get(record.instance, 0)
+        if record.token <= highest:
+            self.violated(record.instance, f"{actor} was given the lease {record.token} after {highest}")
+        self._highest[record.instance] = max(highest, record.token)
+
+
+class Generations(Observer):
+    """Versions and generations only rise: what was terminated stays so, and no late write brings it back."""
+
+    law = "generations"
+
+    def __init__(self, history: History, report: Report) -> None:
+        super().__init__(history, report)
+        self._versions: dict[str, int] = {}
+
+    def committed(self, actor: str, transition: Transition, outcome: Outcome) -> None:
+        if transition.put is not None:
+            self._put(transition.instance, outcome)
+        before, after = self.history.before, self.history.after
+        if before is None or after is None or after.created_at != before.created_at:
+            return
+        if after.generation < before.generation or after.version < before.version:
+            self.violated(transition.instance, f"{_life(after)} after {_life(before)}")
+        if transition.erase and after.generation == before.generation:
+            self.violated(transition.instance, "it was terminated and its generation is the same")
+
+    def _put(self, instance: str, outcome: Outcome) -> None:
+        latest = 0 if outcome.created else self._versions.get(instance, 0)
+        if outcome.version <= latest:
+            self.violated(instance, f"a write left the version at {outcome.version}")
+        self._versions[instance] = outcome.version
+
+
+def _life(record: Record) -> str:
+    return f"version {record.version} of generation {record.generation}"
+
+
+class NoOverlap(Observer):
+    """No two executions of the same work overlap, unless the first one's process has lost its lease."""
+
+    law = "no_overlap"
+
+    def __init__(self, history: History, report: Report) -> None:
+        super().__init__(history, report)
+        self._running: dict[str, list[Execution]] = {}
+
+    def begun(self, execution: Execution) -> None:
+        if execution.role != "execute":
+            return
+        history = self.history
+        running = self._running.setdefault(execution.instance, [])
+        running[:] = [one for one in running if not one.ended and one.process.alive]
+        rivals = running
+        definition = history.definition(execution.instance)
+        if definition.kind == "queue":
+            lane = execution.context.partition_key
+            rivals = [
+                one
+                for one in running
+                if one.process is not execution.process
+                or one.context.sequence == execution.context.sequence
+                or (lane is not None and one.context.partition_key == lane)
+            ]
+        if rivals and not history.leases_may_be_lost:
+            other = rivals[0]
+            self.violated(
+                execution.instance, f"{execution.process.name} began what {other.process.name} was still running"
+            )
+        running.append(execution)
