@@ -24,11 +24,14 @@ from durable_primitives.testing.simulation import (
 )
 
 if TYPE_CHECKING:
+    from durable_primitives.testing.machines import BufferMachine, ContinuousMachine, QueueMachine
     from durable_primitives.testing.strategies import from_schema, register_strategy
 
 __all__ = [
     "ANY",
+    "BufferMachine",
     "CheckReport",
+    "ContinuousMachine",
     "Deviation",
     "Effects",
     "EscapedSimulationError",
@@ -36,6 +39,7 @@ __all__ = [
     "PendingAlarm",
     "ProcessCrashedError",
     "PropertyViolation",
+    "QueueMachine",
     "SimulationError",
     "SimulationWarning",
     "TestPrimitives",
@@ -48,6 +52,9 @@ __all__ = [
 ]
 
 _NEEDS_HYPOTHESIS = {
+    "BufferMachine": "durable_primitives.testing.machines",
+    "ContinuousMachine": "durable_primitives.testing.machines",
+    "QueueMachine": "durable_primitives.testing.machines",
     "from_schema": "durable_primitives.testing.strategies",
     "register_strategy": "durable_primitives.testing.strategies",
 }
