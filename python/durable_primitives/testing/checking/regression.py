@@ -151,7 +151,7 @@ class Telling:
             lines.append(_cut(f"t={format_ms(at // 1000):<8} {call}{f'  -> {error}' if error else ''}"))
         return (*lines, *(f"fault:     {deviation}" for deviation in self._finding.case.schedule))
 
-    def message(self, found: str) -> str:
+    def message(self) -> str:
         """At most 25 lines."""
         subject, finding = self._subject, self._finding
         regression = self.regression().splitlines()
@@ -160,7 +160,7 @@ class Telling:
         head = [
             _cut(f"{definition.kind} {definition.name!r} breaks the law {finding.law}{at}: {finding.why}"),
             f"why: {hint(finding.law)}",
-            f"the shortest history that shows it ({found}):",
+            "the shortest history that shows it:",
         ]
         steps = [f"  {line}" for line in self.steps()]
         room = MAX_LINES - len(head) - len(steps) - 1
