@@ -8,6 +8,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, redirect_stdout
+from functools import partial
 from typing import Any, Literal, Never
 
 from msgspec import Struct
