@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 import logging
+import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager, redirect_stdout
-from functools import partial
 from typing import Any, Literal, Never
 
 from msgspec import Struct
@@ -17,19 +17,24 @@ from durable_primitives.durations import Duration, parse_ms
 from durable_primitives.errors import DefinitionError, unknown_option
 from durable_primitives.kernel.primitive import Definition
 from durable_primitives.services.options import refuse_unknown
-from durable_primitives.testing.checking.budget import Budget
 from durable_primitives.testing.checking.effects import Effects
-from durable_primitives.testing.checking.explorer import Explorer, Finding
+from durable_primitives.testing.checking.explorer import Explorer, Finding, Resources
 from durable_primitives.testing.checking.programs import Programs
 from durable_primitives.testing.checking.regression import Telling
 from durable_primitives.testing.checking.shrinking import shrink
 from durable_primitives.testing.checking.subject import Invariant, Subject, related
-from durable_primitives.testing.checking.tiers import TIERS, Setting, Tier, in_order
+from durable_primitives.testing.checking.tiers import FIRST, Setting, all_tiers, in_order
 from durable_primitives.testing.checking.trial import known_laws
 from durable_primitives.testing.checking.values import values_for
 from durable_primitives.testing.checking.violation import PropertyViolation
 from durable_primitives.testing.primitives import SimulationWarning
 from durable_primitives.testing.simulation import KINDS
+
+MUST = frozenset(tier.__name__ for tier in FIRST)
+"""Tiers that are not cut short."""
+
+WALL = 4
+"""How many times the budget a check may take by the clock, on a machine that has other things to do."""
 
 
 class CheckReport(Struct, frozen=True):
@@ -38,7 +43,7 @@ class CheckReport(Struct, frozen=True):
     histories: int
     """How many histories were played."""
     seconds: float
-    tiers: dict[str, int]
+    tiers: Counter[str]
     """How many cases each tier tried."""
     faults: Counter[str]
     """How often each fault came to pass, as ``"crash after commit"``."""
@@ -59,6 +64,7 @@ def check(
     laws: Literal["all"] | Iterable[str] = "all",
     budget: Duration = "10 seconds",
     seed: int | None = None,
+    resources: Resources | None = None,
     **unknown: Never,
 ) -> CheckReport:
     """Try to break a definition: invented events, random calls, crashes at every step, failures, and the laws.
@@ -73,8 +79,10 @@ def check(
         effects: What the handlers record of what they do outside: nothing may be done twice, or get lost.
         invariants: Functions of a state that must return true, or not raise, after every commit.
         laws: The names of those to hold.
-        budget: How much time to spend computing.  On a busy machine it takes longer, up to three times as long.
-        seed: The same seed tries the same, in the same order.  0 by default.
+        budget: How much time of the processor to spend, so that a busy machine finds the same.  By the clock it may take
+            up to four times as long.
+        seed: The same seed tries the same, in the same order, and finds the same.  0 by default.
+        resources: As for `create_durable_primitives`: fakes of what handlers talk to.
         unknown: Refused, with the nearest valid name.
 
     Warns:
@@ -100,17 +108,21 @@ def check(
     given = _given(primitive, inputs, events)
     kinds = _names(faults, KINDS, "faults")
     chosen = known_laws(laws)
-    left, seed = Budget(parse_ms(budget, what="budget") / 1000), seed or 0
+    limit, seed = parse_ms(budget, what="budget") / 1000, seed or 0
     subject = Subject(*related(primitive), effects=effects, invariants=invariants)
     values = values_for(primitive, given, subject.invariants, seed)
-    explorer = Explorer(subject, chosen)
+    explorer = Explorer(subject, chosen, resources)
     setting = Setting(explorer, Programs(primitive, values), in_order(kinds), seed)
-    tried: dict[str, int] = {}
+    begun, cpu_begun = time.monotonic(), time.process_time()
+    tried = Counter[str]()
     with _silence():
-        for tier, share in TIERS:
-            finding = _run(tier, setting, partial(left.is_spent, share), tried)
+        for tier, finding in all_tiers(setting):
+            tried[tier] += 1
             if finding is not None:
                 raise _violation(explorer, finding, values)
+            spent = time.process_time() - cpu_begun
+            if tier not in MUST and (spent > limit or time.monotonic() - begun > WALL * limit):
+                break
         subject.memory.restore()
     missed = tuple(kind for kind in kinds if not explorer.came_to_pass(kind))
     if missed:
@@ -120,7 +132,7 @@ def check(
         )
     return CheckReport(
         histories=explorer.played,
-        seconds=round(left.passed, 3),
+        seconds=round(time.monotonic() - begun, 3),
         tiers=tried,
         faults=explorer.faults,
         missed=missed,
@@ -128,22 +140,10 @@ def check(
     )
 
 
-def _run(tier: Tier, setting: Setting, is_over: Callable[[], bool], tried: dict[str, int]) -> Finding | None:
-    name = tier.__name__
-    tried[name] = 0
-    for finding in tier(setting):
-        tried[name] += 1
-        if finding is not None:
-            return finding
-        if is_over():
-            break
-    return None
-
-
 def _violation(explorer: Explorer, finding: Finding, values: list[Any]) -> PropertyViolation:
     finding = shrink(explorer, finding, values)
     played = explorer.play(finding.case, laws=frozenset({finding.law}))
-    telling = Telling(explorer.subject, finding, played)
+    telling = Telling(explorer.subject, finding, played, explorer.resources)
     regression = telling.regression()
     explorer.subject.memory.restore()
     return PropertyViolation(finding.law, telling.message(), telling.steps(), regression)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager, closing
 from typing import Any
 
 from msgspec import Struct
@@ -15,6 +15,8 @@ from durable_primitives.testing.checking.trial import Trial, Work
 from durable_primitives.testing.primitives import TestPrimitives
 from durable_primitives.testing.simulation import KINDS, Deviation, Point, Simulation, Swarm
 from durable_primitives.testing.simulation.store import finish
+
+Resources = Callable[[], AbstractAsyncContextManager[Any]]
 
 
 class Case(Struct, frozen=True):
@@ -46,7 +48,7 @@ class Played(Struct):
     work: dict[str, Work]
     states: dict[str, Any]
     effects: list[tuple[str, str]]
-    sent: list[tuple[str, str, str]]
+    sent: list[tuple[str, str]]
     narrated: list[tuple[int, str]]
     """What happened in user code, and when."""
 
@@ -64,11 +66,13 @@ class Explorer:
     Args:
         subject: What is checked.
         laws: The names of those to hold.
+        resources: As for `create_durable_primitives`.
     """
 
-    def __init__(self, subject: Subject, laws: frozenset[str]) -> None:
+    def __init__(self, subject: Subject, laws: frozenset[str], resources: Resources | None = None) -> None:
         self.subject = subject
         self.laws = laws
+        self.resources = resources
         self.played = 0
         """How many histories there were."""
         self.faults = Counter[str]()
@@ -90,7 +94,12 @@ class Explorer:
 
         def make(*definitions: Any) -> Simulation:
             simulation = Simulation(
-                *definitions, seed=case.seed, schedule=case.schedule, swarm=swarm, workers=case.workers
+                *definitions,
+                seed=case.seed,
+                schedule=case.schedule,
+                swarm=swarm,
+                workers=case.workers,
+                resources=self.resources,
             )
             if notes_points:
                 simulation.choices.points = []
@@ -177,7 +186,7 @@ class Explorer:
         return played
 
     def _compare(self, clean: Played, played: Played, case: Case) -> Finding | None:
-        accepted = {(id, what) for id, what, _ in played.sent}
+        arrived = set(played.sent)
         for key, work in played.work.items():
             usual = clean.work.get(key)
             if usual is None or usual.end not in ("done", "ended") or work.end != usual.end:
@@ -186,7 +195,7 @@ class Explorer:
                 continue
             found = self._differs(usual.effects, work.effects, work.unharmed, "effect", case)
             if found is None:
-                sends = {pair for pair in work.sends if pair in accepted}
+                sends = {pair for pair in work.sends if pair in arrived}
                 found = self._differs(usual.sends, sends, work.unharmed, "send", case)
             if found is not None and found.law in self.laws:
                 return found

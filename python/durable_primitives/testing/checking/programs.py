@@ -70,6 +70,11 @@ class Programs:
         self._values = values
         self._pauses = self._durations()
 
+    @property
+    def few(self) -> range:
+        """The indexes of the simplest values."""
+        return range(min(len(self._values), 4))
+
     def _durations(self) -> tuple[int, ...]:
         """Lengths of time that matter: shorter and longer than what the definition waits for."""
         definition = self._definition
@@ -134,6 +139,7 @@ class Programs:
                 (self.send(0, self._values[0]), advance(20 * self._pauses[1])),
                 (*starts, advance(2 * self._pauses[1]), Step("trigger", "a"), advance(2 * self._pauses[1])),
                 (self.send(0, self._values[0]), *paused, advance(self._pauses[2])),
+                (self.send(0, self._values[0]), advance(12 * self._pauses[1]), *paused, advance(self._pauses[2])),
             )
         return ()
 
@@ -149,7 +155,8 @@ class Programs:
         for number in range(draws.choice((2, 3, 4, 5, 6, 8))):
             steps.append(self._step(draws, number, started))
             if draws.random() < 0.4:
-                steps.append(advance(draws.choice(self._pauses)))
+                often = draws.choice((12, 30)) if self._kind == "continuous" and draws.random() < 0.1 else 1
+                steps.append(advance(often * draws.choice(self._pauses)))
         return (*steps, advance(max(self._pauses)))
 
     def _step(self, draws: random.Random, number: int, started: set[str]) -> Step:

@@ -59,7 +59,7 @@ def _grown(setting: Setting) -> Find:
     for runs in (10, 40):
         states = explorer.play(Case(programs.repeated(runs), seed=setting.seed)).states
         sizes.append(max((len(codec.encode(state)) for state in states.values()), default=0))
-    if sizes[1] - sizes[0] < 30:
+    if sizes[1] - sizes[0] < 20:
         return None
     if StateIsBounded.law not in explorer.laws:
         return None
@@ -71,7 +71,7 @@ def _grown(setting: Setting) -> Find:
 def sweep(setting: Setting) -> Iterator[Find]:
     """Every fault at every point of a few programs, one at a time; first those that hit handlers hardest."""
     programs, seed = setting.programs, setting.seed
-    chosen = [programs.single(0), programs.single(-1), programs.plain(0), programs.plain(3)]
+    chosen = [*map(programs.single, programs.few), programs.plain(0), programs.plain(3)]
     sharp = [kind for kind in setting.kinds if kind in SHARP]
     rounds: list[tuple[int, Sequence[str]]] = [(1, sharp), (1, _but(setting.kinds, *SHARP, "zombie"))]
     if "zombie" in setting.kinds:
@@ -130,5 +130,24 @@ def in_order(kinds: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(kinds, key=lambda kind: (_FIRST.index(kind) if kind in _FIRST else len(_FIRST), kind)))
 
 
-TIERS: tuple[tuple[Tier, float], ...] = ((survey, 1.0), (undisturbed, 0.15), (sweep, 0.65), (swarm, 1.0))
-"""The tiers in order, and up to which share of the budget each may go."""
+FIRST: tuple[Tier, ...] = (survey,)
+"""Tiers that are played to their end."""
+
+TURNS: tuple[tuple[Tier, int], ...] = ((undisturbed, 1), (sweep, 8), (swarm, 3))
+"""Tiers that then take turns, and how many cases each plays at a time, so that nothing depends on how long they take."""
+
+
+def all_tiers(setting: Setting) -> Iterator[tuple[str, Find]]:
+    """Every case of every tier, in an order that depends on nothing but the setting; with the name of its tier."""
+    for tier in FIRST:
+        for finding in tier(setting):
+            yield tier.__name__, finding
+    running = [(tier.__name__, tier(setting), turns) for tier, turns in TURNS]
+    while running:
+        for name, cases, turns in list(running):
+            for _ in range(turns):
+                try:
+                    yield name, next(cases)
+                except StopIteration:
+                    running = [one for one in running if one[0] != name]
+                    break
