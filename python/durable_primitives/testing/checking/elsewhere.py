@@ -29,7 +29,7 @@ import msgspec
 from durable_primitives.primitives.buffer.context import BufferEventContext
 from durable_primitives.schema.parts import parts
 
-ANSWER_SECONDS = 20
+ANSWER_SECONDS = 60
 """How long the other interpreter may take, for its imports or for an answer."""
 
 # By path: importing this as a module would bring all of the test kit along.
