@@ -122,6 +122,16 @@ def crash(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def fuzz(session: nox.Session) -> None:
+    """A long campaign against decoders, stores, calls, durations and URLs: the suite's fuzz tests, 20 times as long."""
+    install_tools(session, "build", "test", "redis")
+    install_wheel(session, native_wheel(session))
+    install_wheel(session, redis_wheel(session))
+    arguments = session.posargs or ["tests/fuzz"]
+    pytest(session, "--hypothesis-profile=fuzz", "--timeout=3600", *arguments, core="native")
+
+
+@nox.session(default=False)
 def specimens(session: nox.Session) -> None:
     """`check` on the correct specimens with its default budget, on five seeds: nobody may be accused."""
     install_tools(session, "build", "test")
@@ -177,7 +187,7 @@ def pure_wheel(session: nox.Session) -> Path:
     for name in ("README.md", "LICENSE"):
         shutil.copy(ROOT / name, project)
     settings = re.sub(r"(?ms)^\[build-system\].*?(?=^\[)", "", (ROOT / "pyproject.toml").read_text())
-    settings += '[tool.hatch.build.targets.wheel]\npackages = ["python/durable_primitives"]\n'
+    settings += '[tool.hatch.build.targets.wheel]\npackages = ["python/durable_primitives", "python/durable_primitives_pytest"]\n'
     settings += '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
     (project / "pyproject.toml").write_text(settings)
     folder = empty_folder(WHEELS / "pure" / "dist")

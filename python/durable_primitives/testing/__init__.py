@@ -6,13 +6,9 @@ What needs Hypothesis is imported when it is first asked for.
 from typing import TYPE_CHECKING, Any
 
 from durable_primitives.testing.checking import CheckReport, Effects, PropertyViolation, check
+from durable_primitives.testing.driving import PendingAlarm, SimulationWarning, TestPrimitives
 from durable_primitives.testing.expectations import ANY
-from durable_primitives.testing.primitives import (
-    PendingAlarm,
-    SimulationWarning,
-    TestPrimitives,
-    create_test_primitives,
-)
+from durable_primitives.testing.primitives import create_test_primitives
 from durable_primitives.testing.simulation import (
     Deviation,
     EscapedSimulationError,
