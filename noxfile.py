@@ -26,7 +26,7 @@ WHEELS = ROOT / ".nox" / "wheels"
 BACKENDS = ROOT / "backends"
 
 # Identical with and without the Rust core, so run once.
-STATIC_TESTS = ["tests/architecture", "tests/typing"]
+STATIC_TESTS = ["tests/architecture", "tests/typing", "tests/testing/test_specimens.py"]
 
 
 @nox.session
@@ -207,8 +207,9 @@ def specimens(session: nox.Session) -> None:
     """`check` on the correct specimens with its default budget, on five seeds: nobody may be accused."""
     install_tools(session, "build", "test")
     install_wheel(session, native_wheel(session))
-    options = ("--check-budget=10 seconds", "--timeout=600")
-    pytest(session, "tests/testing/test_specimens.py", *options, *session.posargs, core="native")
+    pytest(
+        session, "tests/testing/test_specimens.py", "--long-checks", "--timeout=600", *session.posargs, core="native"
+    )
 
 
 @nox.session(default=False)
