@@ -44,9 +44,9 @@ def _seeds(marker: pytest.Mark) -> list[int]:
     given: Any = marker.args[0] if len(marker.args) == 1 and not marker.kwargs else None
     if isinstance(given, int) and given > 0:
         return list(range(given))
-    seeds: list[Any] = [*given] if type(given) in (list, tuple, range) else []
+    seeds: Any = given if isinstance(given, (list, tuple)) else []
     if seeds and all(isinstance(seed, int) for seed in seeds):
-        return seeds
+        return list(seeds)
     raise pytest.UsageError(f"{_MARKER} takes a number of seeds or a list of them, and got {marker.args!r}")
 
 

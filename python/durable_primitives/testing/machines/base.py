@@ -134,8 +134,8 @@ class PrimitiveMachine(RuleBasedStateMachine):
     def _derive(cls, values: Strategy) -> None:
         definition = cls._definition()
         for name, arguments in cls._rules(definition, values).items():
-            made: Callable[..., Callable[..., None]] = rule(**arguments)  # type: ignore[call-overload]
-            method: Callable[..., None] = made(getattr(cls, name))
+            made: Any = rule(**arguments)  # type: ignore[call-overload]
+            method: Any = made(getattr(cls, name))
             when = _WHEN.get(name)
             setattr(cls, name, method if when is None else precondition(when)(method))
         pauses = dict.fromkeys([1_000, *cls._pauses(definition), 60_000])
