@@ -16,8 +16,8 @@ from durable_primitives.kernel.primitive import Definition
 from durable_primitives.testing.checking.effects import Effects
 from durable_primitives.testing.checking.subject import Invariant, Subject
 from durable_primitives.testing.checking.trial import Trial, known_laws
+from durable_primitives.testing.driving import WORKER, TestPrimitives
 from durable_primitives.testing.failing import FailingSite, When
-from durable_primitives.testing.primitives import WORKER, TestPrimitives
 from durable_primitives.testing.simulation import Simulation
 from durable_primitives.testing.simulation.store import finish
 from durable_primitives.testing.strategies import from_schema
