@@ -38,7 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("durable-primitives")
     group.addoption("--update-snapshots", action="store_true", help="write the snapshot files instead of comparing")
     group.addoption("--crash-rounds", type=int, default=5, help="how often each crash test kills a process")
-    group.addoption("--check-budget", default="200ms", help="how long each correct specimen is checked, per seed")
+    group.addoption("--check-budget", default="100ms", help="how long each correct specimen is checked, per seed")
 
 
 @pytest.fixture(scope="session")

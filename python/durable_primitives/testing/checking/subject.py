@@ -111,7 +111,7 @@ def elsewhere_for(definition: Any, function: Any, schemas: Iterable[object]) -> 
     if not may_differ(reachable([function]), schemas):
         return None
     found = named(definition, getattr(function, "__module__", ""))
-    return None if found is None else Elsewhere(definition, found[0])
+    return None if found is None else Elsewhere.of(definition, found[0])
 
 
 def broken(invariant: Invariant, state: Any) -> str | None:
