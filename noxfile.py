@@ -188,7 +188,8 @@ def pure_wheel(session: nox.Session) -> Path:
     for name in ("README.md", "LICENSE"):
         shutil.copy(ROOT / name, project)
     settings = re.sub(r"(?ms)^\[build-system\].*?(?=^\[)", "", (ROOT / "pyproject.toml").read_text())
-    settings += '[tool.hatch.build.targets.wheel]\npackages = ["python/durable_primitives", "python/durable_primitives_pytest"]\n'
+    settings += "[tool.hatch.build.targets.wheel]\n"
+    settings += 'packages = ["python/durable_primitives", "python/durable_primitives_pytest"]\n'
     settings += '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
     (project / "pyproject.toml").write_text(settings)
     folder = empty_folder(WHEELS / "pure" / "dist")

@@ -27,7 +27,8 @@ class OpenTestPrimitives:
         Raises:
             DefinitionError: As `create_test_primitives`.
         """
-        manager = create_test_primitives(*definitions, **{"seed": self.seed, **options})
+        options.setdefault("seed", self.seed)
+        manager = create_test_primitives(*definitions, **options)
         opened = finish(_enter(manager))
         self._opened.append((opened, manager))
         return opened
@@ -64,7 +65,7 @@ class OpenTestPrimitives:
             if abandon:
                 t.simulation.close()
             else:
-                finish(manager.__aexit__(None, None, None))  # type: ignore[arg-type]
+                finish(manager.__aexit__(None, None, None))
         self._opened.clear()
 
 

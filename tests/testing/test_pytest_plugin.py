@@ -66,7 +66,7 @@ async def test_orders(durable_primitives):
 
 def test_it_was_closed():
     assert seen[0].simulation.over
-    assert [entry.what for entry in seen[0].trace][-1] == "stop"
+    assert [entry.actor for entry in seen[0].trace.of("stop")] == ["worker 1"]
 """
     )
     result.assert_outcomes(passed=2)

@@ -20,11 +20,14 @@ from durable_primitives.testing.simulation import (
 )
 
 if TYPE_CHECKING:
+    from durable_primitives.testing.machines import BufferMachine, ContinuousMachine, QueueMachine
     from durable_primitives.testing.strategies import from_schema, register_strategy
 
 __all__ = [
     "ANY",
+    "BufferMachine",
     "CheckReport",
+    "ContinuousMachine",
     "Deviation",
     "Effects",
     "EscapedSimulationError",
@@ -32,6 +35,7 @@ __all__ = [
     "PendingAlarm",
     "ProcessCrashedError",
     "PropertyViolation",
+    "QueueMachine",
     "SimulationError",
     "SimulationWarning",
     "TestPrimitives",
@@ -44,6 +48,9 @@ __all__ = [
 ]
 
 _NEEDS_HYPOTHESIS = {
+    "BufferMachine": "durable_primitives.testing.machines",
+    "ContinuousMachine": "durable_primitives.testing.machines",
+    "QueueMachine": "durable_primitives.testing.machines",
     "from_schema": "durable_primitives.testing.strategies",
     "register_strategy": "durable_primitives.testing.strategies",
 }

@@ -140,6 +140,7 @@ class TestPrimitives(Expectations):
         Example:
             >>> import asyncio
             >>> from durable_primitives import Queue
+            >>> from durable_primitives.testing import create_test_primitives
             >>> begun = asyncio.Event()
             >>> async def deliver(ctx): begun.set()
             >>> hooks = Queue.make("hooks", event_schema=str, execute=deliver)

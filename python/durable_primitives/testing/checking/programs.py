@@ -139,7 +139,10 @@ class Programs:
                 (self.send(0, self._values[0]), advance(20 * self._pauses[1])),
                 (*starts, advance(2 * self._pauses[1]), Step("trigger", "a"), advance(2 * self._pauses[1])),
                 (self.send(0, self._values[0]), *paused, advance(self._pauses[2])),
-                (self.send(0, self._values[0]), advance(12 * self._pauses[1]), *paused, advance(self._pauses[2])),
+                *(
+                    (self.send(0, self._values[0]), advance(runs * self._pauses[1]), *paused, advance(self._pauses[2]))
+                    for runs in (4, 8, 12)
+                ),
             )
         return ()
 
@@ -155,7 +158,7 @@ class Programs:
         for number in range(draws.choice((2, 3, 4, 5, 6, 8))):
             steps.append(self._step(draws, number, started))
             if draws.random() < 0.4:
-                often = draws.choice((12, 30)) if self._kind == "continuous" and draws.random() < 0.1 else 1
+                often = draws.choice((4, 8, 12, 30)) if self._kind == "continuous" and draws.random() < 0.2 else 1
                 steps.append(advance(often * draws.choice(self._pauses)))
         return (*steps, advance(max(self._pauses)))
 
