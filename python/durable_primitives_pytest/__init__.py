@@ -7,7 +7,7 @@ happens when a test asks for it.
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -41,13 +41,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def _seeds(marker: pytest.Mark) -> list[int]:
-    (given,) = marker.args if len(marker.args) == 1 and not marker.kwargs else (None,)
-    if isinstance(given, int) and not isinstance(given, bool) and given > 0:
+    given: Any = marker.args[0] if len(marker.args) == 1 and not marker.kwargs else None
+    if isinstance(given, int) and given > 0:
         return list(range(given))
-    if isinstance(given, Iterable) and not isinstance(given, str):
-        seeds = list(given)
-        if seeds and all(isinstance(seed, int) for seed in seeds):
-            return seeds
+    seeds: list[Any] = [*given] if type(given) in (list, tuple, range) else []
+    if seeds and all(isinstance(seed, int) for seed in seeds):
+        return seeds
     raise pytest.UsageError(f"{_MARKER} takes a number of seeds or a list of them, and got {marker.args!r}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Coroutine
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
@@ -70,4 +71,10 @@ class OpenTestPrimitives:
 
 
 async def _enter(manager: AbstractAsyncContextManager[TestPrimitives]) -> TestPrimitives:
-    return await manager.__aenter__()
+    # It belongs to no loop: that of an asynchronous test would close it at its own end, before the fixture does.
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(firstiter=None, finalizer=None)
+    try:
+        return await manager.__aenter__()
+    finally:
+        sys.set_asyncgen_hooks(*hooks)

@@ -46,6 +46,27 @@ _FAILURES: tuple[tuple[FailingSite, When], ...] = (
 )
 
 
+def every(letter: object) -> bool:
+    """Whichever dead letter it is."""
+    return True
+
+
+def _holds(machine: PrimitiveMachine) -> bool:
+    return any(record.held for record in machine.t.simulation.store.records())
+
+
+def _has_dead_letters(machine: PrimitiveMachine) -> bool:
+    return any(entry.what == "commit" and "bury" in entry.detail for entry in machine.t.trace)
+
+
+_WHEN: Mapping[str, Callable[[Any], bool]] = {
+    "resume": _holds,
+    "redrive": _has_dead_letters,
+    "discard": _has_dead_letters,
+}
+"""Calls that do nothing otherwise: a program has better use for its steps."""
+
+
 class PrimitiveMachine(RuleBasedStateMachine):
     """A program against one definition in a world of its own, on virtual time.
 
@@ -113,8 +134,10 @@ class PrimitiveMachine(RuleBasedStateMachine):
     def _derive(cls, values: Strategy) -> None:
         definition = cls._definition()
         for name, arguments in cls._rules(definition, values).items():
-            method: Callable[..., None] = getattr(cls, name)
-            setattr(cls, name, rule(**arguments)(method))
+            made: Callable[..., Callable[..., None]] = rule(**arguments)  # type: ignore[call-overload]
+            method: Callable[..., None] = made(getattr(cls, name))
+            when = _WHEN.get(name)
+            setattr(cls, name, method if when is None else precondition(when)(method))
         pauses = dict.fromkeys([1_000, *cls._pauses(definition), 60_000])
         cls.advance = rule(duration=st.sampled_from(list(map(format_ms, pauses))))(cls.advance)  # type: ignore[method-assign]
 
@@ -145,7 +168,9 @@ class PrimitiveMachine(RuleBasedStateMachine):
 
     def call(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T | None:
         """The answer to a call; None if it was refused.  A call that was lost is made again, as callers do."""
+        loop = self.t.simulation.loop
         for _ in range(_PATIENCE):
+            loop.skip_to(loop.now_us + 1000)  # laws tell the calls of one caller apart by their times
             try:
                 return finish(make())
             except StorageError:
@@ -175,10 +200,20 @@ class PrimitiveMachine(RuleBasedStateMachine):
         """Let time pass."""
         finish(self.t.advance(duration))
 
+    def _is_due(self) -> bool:
+        return self.t.simulation.store.next_due is not None
+
+    @precondition(_is_due)
     @rule()
     def run_next(self) -> None:
         """On to the next alarm."""
         finish(self.t.run_next())
+
+    @precondition(_is_due)
+    @rule()
+    def run_until_idle(self) -> None:
+        """Everything that is due now, and what comes of it."""
+        finish(self.t.run_until_idle())
 
     def _runs(self) -> bool:
         return self.t.simulation.processes[WORKER].alive

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from durable_primitives.testing.machines.base import EVENT_IDS, IDS, PrimitiveMachine, Strategy
+from durable_primitives.testing.machines.base import EVENT_IDS, IDS, PrimitiveMachine, Strategy, every
 
 
 class BufferMachine(PrimitiveMachine):
@@ -65,8 +65,8 @@ class BufferMachine(PrimitiveMachine):
 
     def redrive(self) -> None:
         """Flush all dead letters again."""
-        self.call(lambda: self._buffer().dead_letters.redrive(lambda _: True))
+        self.call(lambda: self._buffer().dead_letters.redrive(every))
 
     def discard(self) -> None:
         """Delete all dead letters."""
-        self.call(lambda: self._buffer().dead_letters.discard(lambda _: True))
+        self.call(lambda: self._buffer().dead_letters.discard(every))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from durable_primitives.client import PrimitivesClient
 from durable_primitives.primitives.queue import Enqueue
-from durable_primitives.testing.machines.base import EVENT_IDS, PrimitiveMachine, Strategy
+from durable_primitives.testing.machines.base import EVENT_IDS, PrimitiveMachine, Strategy, every
 
 
 class QueueMachine(PrimitiveMachine):
@@ -81,8 +81,8 @@ class QueueMachine(PrimitiveMachine):
 
     def redrive(self) -> None:
         """Run all dead letters again."""
-        self.call(lambda: self._queue().dead_letters.redrive(lambda _: True))
+        self.call(lambda: self._queue().dead_letters.redrive(every))
 
     def discard(self) -> None:
         """Delete all dead letters."""
-        self.call(lambda: self._queue().dead_letters.discard(lambda _: True))
+        self.call(lambda: self._queue().dead_letters.discard(every))
