@@ -173,7 +173,9 @@ class Explorer:
         clean = self.clean(case)
         if clean.finding is not None:
             return None
-        return self._compare(clean, played, case) or self._remembered(played, case)
+        found = self._compare(clean, played, case) or self._remembered(played, case)
+        # The case leaves out in which order things were ready: what was found must show without that, too.
+        return found if found is None or swarm is None else self.look(case)
 
     def clean(self, case: Case) -> Played:
         """The program of a case, with nothing going wrong."""
