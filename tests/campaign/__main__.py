@@ -33,11 +33,11 @@ def main() -> int:
     started = time.monotonic()
     if options.sample:
         campaign.sample()
-    if options.seeds:
-        campaign.seeds(range(options.first, options.first + options.seeds))
     if options.singles:
         campaign.every_fault(1)
-    if options.pairs:
+    if options.seeds and not (options.stop and campaign.findings):
+        campaign.seeds(range(options.first, options.first + options.seeds))
+    if options.pairs and not (options.stop and campaign.findings):
         campaign.every_fault(2)
     seconds = time.monotonic() - started
     for finding in campaign.findings[:20]:

@@ -30,6 +30,9 @@ Draws = random.Random
 NAPS = (0.0, 0.0, 0.0, 0.001, 0.5, 3.0, 12.0, 45.0)
 """Seconds that a handler takes: nothing, less than a heartbeat, more than one, more than a lease."""
 
+WINDOWS = ("24 hours", "12 hours")
+"""Longer than the faults of a world: who comes back after that is not fenced for ever, as the guarantees say."""
+
 ERRORS: tuple[Callable[[], BaseException], ...] = (
     lambda: ValueError("no"),
     lambda: KeyError("never"),
@@ -124,7 +127,7 @@ class QueueActor:
             retry=policy(draws),
             on_dead_letter=draws.choice((None, self._code.tell)),
             partition_key=draws.choice((None, lambda event: "even" if event % 2 == 0 else None)),
-            dedupe_window=draws.choice(("24 hours", "12 hours")),
+            dedupe_window=draws.choice(WINDOWS),
             max_pending=draws.choice((None, None, 4)),
             on_full=draws.choice(("reject", "drop_oldest")),
             timeout=draws.choice((None, "5 seconds", "1 minute")),
@@ -167,9 +170,9 @@ class QueueActor:
                     key = self.definition.partition_key(victim)
                 await told(lambda: client.cancel(str(victim), key))
             case "redrive":
-                await told(lambda: client.dead_letters.redrive(lambda letter: letter.event % 3 != 0))
+                await told(lambda: client.dead_letters.redrive(lambda letter: (letter.event or 0) % 3 != 0))
             case "discard":
-                await told(lambda: client.dead_letters.discard(lambda letter: letter.event % 2 == 0))
+                await told(lambda: client.dead_letters.discard(lambda letter: (letter.event or 0) % 2 == 0))
             case "look":
                 page = await told(client.dead_letters.list)
                 if page is not None and page.items:
@@ -210,7 +213,7 @@ class BufferActor:
             execute=self._execute,
             retry=policy(draws),
             on_dead_letter=draws.choice((None, self._code.tell)),
-            dedupe_window=draws.choice(("24 hours", "12 hours")),
+            dedupe_window=draws.choice(WINDOWS),
             timeout=draws.choice((None, "5 seconds", "1 minute")),
             **gathers,
             **options,

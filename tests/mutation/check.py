@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,7 +29,7 @@ FAST_TESTS = (
     "tests/orchestrators", "tests/primitives", "tests/engine", "tests/core",
     "tests/conformance/test_backends.py",
 )  # fmt: skip
-NIGHTLY = ("-m", "tests.campaign", "--seeds", "20000", "--first", "1000", "--processes", "1", "--stop")
+NIGHTLY = ("-m", "tests.campaign", "--singles", "--seeds", "20000", "--processes", "1", "--stop")
 
 
 class Caught(NamedTuple):
@@ -44,7 +44,7 @@ class Caught(NamedTuple):
 
 
 @contextmanager
-def copy_with(mutant: Mutant) -> Iterator[Path]:
+def copy_with(mutant: Mutant) -> Generator[Path]:
     """A folder to import the faulty package from."""
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
         package = Path(folder) / PACKAGE.name

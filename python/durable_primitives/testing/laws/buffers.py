@@ -134,6 +134,9 @@ class BatchOrder(Observer):
     def committed(self, actor: str, transition: Transition, outcome: Outcome) -> None:
         if outcome.created:
             self._ended[transition.instance] = 0
+        opened, clear = self.history.before, transition.clear
+        if clear is not None and opened is not None and clear.segment != opened.segment and opened.segment:
+            self.violated(transition.instance, f"batch {clear.segment} was cleared after it had been sealed")
         if transition.retire is not None:
             segment, before = transition.retire.segment, self._ended.get(transition.instance, 0)
             if segment != before + 1:

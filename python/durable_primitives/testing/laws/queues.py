@@ -95,7 +95,7 @@ class QueueBound(Observer):
         definition = self.history.definition(record.instance)
         index = int(record.instance.rpartition(":")[2])
         room = definition.room(index) if definition is not None and index < definition.concurrency else None
-        if room is None:
+        if definition is None or room is None:
             return
         before = 0 if self.history.before is None else self.history.before.count  # redriving needs no room
         if definition.on_full == "drop_oldest":

@@ -33,6 +33,8 @@ class StateIsTheRuns(Observer):
         by_owner = transition.guard is not None and transition.guard.token is not None
         if not by_owner or latest is None:
             self.violated(transition.instance, f"{actor} changed the state, and no run had")
+        elif latest.context.idempotency_key.split(".")[-2:-1] not in ([], [str(before.epoch)]):
+            self.violated(transition.instance, f"{actor} stored the state of a run of another life")
         elif before.run == after.run or latest.process.name != actor:
             return  # a checkpoint, which may arrive after its run has failed
         elif latest.ended == "raised" and not isinstance(latest.error, EndOfRun):

@@ -14,6 +14,7 @@ from durable_primitives.errors import DurablePrimitivesError
 from durable_primitives.kernel.ids import instance_id
 from durable_primitives.kernel.primitive import Call
 from durable_primitives.services.environment import Environment
+from durable_primitives.services.ownership import Ownership
 from durable_primitives.spi import Backend, Runtime
 from durable_primitives.testing.simulation.backend import SimulatedBackend
 from durable_primitives.testing.simulation.choices import Deviation
@@ -47,7 +48,7 @@ class CallInFlight:
 
 
 class ObservedEngine(DurablePrimitivesEngine):
-    """The engine, with a note of every call and its answer."""
+    """The engine, with a note of every call and its answer, and of every defect of its own."""
 
     process: SimulatedProcess
 
@@ -71,6 +72,16 @@ class ObservedEngine(DurablePrimitivesEngine):
             for answered in process.world.on_answer:
                 answered(flight)
         return flight.answer
+
+    async def alarm(self, ownership: Ownership) -> None:
+        try:
+            await super().alarm(ownership)
+        except DurablePrimitivesError:
+            raise
+        except Exception as error:
+            # The worker survives it and goes on, and nobody would know.
+            self.process.world.store.defects.append(f"{self.process.name}: a run failed: {error!r}")
+            raise
 
 
 class SimulatedApp(DurablePrimitives):
