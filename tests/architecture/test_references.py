@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from durable_primitives.testing.laws import LAWS
+
 ROOT = Path(__file__).parents[2]
 GUARANTEES = ROOT / "docs" / "explanation" / "guarantees.md"
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("backends/**/*.md"), ROOT / "tests/README.md"]
 
 LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)(?:#[^)\s]*)?\)")
+LAWS_LINE = re.compile(r"(?m)^Laws?: (.+)$")
 TEST = re.compile(r"`((?:backends/\w+/)?tests/[\w/.-]+\.py)(?:::(\w+))?`")
 
 
@@ -41,6 +44,13 @@ def test_every_guarantee_names_its_test():
     unproven = [section.splitlines()[0] for section in sections if not TEST.search(section)]
 
     assert not unproven, f"guarantees that name no test (`tests/….py::test_…`): {', '.join(unproven)}"
+
+
+def test_every_law_belongs_to_a_guarantee():
+    named = [law for line in LAWS_LINE.findall(GUARANTEES.read_text()) for law in re.findall(r"`(\w+)`", line)]
+
+    # The last one is about the library, which must not break in its own ways.
+    assert sorted(named) == sorted(set(LAWS) - {"no_defect"})
 
 
 def test_every_test_folder_is_explained():

@@ -166,6 +166,7 @@ DUES = {
     "arms for the last item": due("items", lambda t, record: t.append, lambda t: max(t.at, t.append[-1].due)),
     "arms nothing after a retry": unarmed(lambda t: t.reschedule or t.release == "yes"),
     "arms nothing after a release": unarmed(lambda t: t.release != "no"),
+    "arms nothing for what is let go": due("items", lambda t, record: t.cancel, lambda t: 500),
     "retries at once": each("reschedule", due=0),
     "releases what is not idle": at("transition", lambda t: replace(t, release="yes" if t.release == "idle" else "no")),
     "keeps what is held out of sight": after(lambda t: t.put and t.put.held, dues=lambda t, record: {}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -12,6 +13,9 @@ import durable_primitives
 from durable_primitives import errors
 from durable_primitives.errors import DurablePrimitivesError, StorageError
 from durable_primitives.events import EVENT_TYPES, PrimitiveEvent
+from durable_primitives.testing.checking.hints import HINTS
+from durable_primitives.testing.checking.trial import ALL_LAWS
+from durable_primitives.testing.laws import LAWS
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
@@ -48,6 +52,18 @@ def test_page_of_events_is_current(assert_snapshot: Callable[[Path, str], None])
 
 def test_page_of_errors_is_current(assert_snapshot: Callable[[Path, str], None]):
     assert_snapshot(REFERENCE / "errors.md", "\n".join([ERRORS_PAGE, *error_tables()]))
+
+
+def test_page_of_laws_is_current():
+    page = (REFERENCE / "laws.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", page, re.M))
+    advice = {name: row.partition(" | ")[2] for name, row in rows.items() if name not in LAWS}
+
+    assert set(rows) == ALL_LAWS
+    assert advice == HINTS
+    assert {name: rows[name] for name in LAWS} == {
+        name: (law.__doc__ or "").replace("``", "`") for name, law in LAWS.items()
+    }
 
 
 def test_every_event_is_sent_by_somebody_or_said_to_be_silent():

@@ -321,6 +321,27 @@ def test_late_outcome_of_a_run_never_undoes_what_a_caller_did(step: str) -> None
     holds(machine)
 
 
+def test_alarm_that_comes_early_begins_nothing() -> None:
+    machine = Machine(start_immediately=False)
+    machine.start()
+    assert early(machine), "the first tick is not due"
+    machine.wait()
+    machine.begin()
+    machine.fail()
+    assert early(machine), "the retry is not due"
+
+
+def early(machine: Machine) -> bool:
+    """Whether a worker that looks at it now finds nothing to run, and gives it back as it is."""
+    before = machine.record
+    assert before is not None
+    run, decision = machine.runs.begin(before, Guard(version=before.version), machine.now)
+    machine.apply(decision)
+    after = machine.record
+    assert after is not None
+    return run is None and (after.data, after.dues) == (before.data, before.dues)
+
+
 def test_run_of_an_earlier_life_writes_nothing() -> None:
     machine = Machine()
     machine.start()

@@ -212,6 +212,32 @@ async def test_a_delayed_event_never_starts_early_and_keeps_its_place_in_its_key
     assert log.ran == ["now", "at", "later", "after"]
 
 
+async def test_an_event_that_is_cancelled_holds_back_nobody() -> None:
+    log = Log()
+    queue = Queue.make("q", event_schema=str, execute=log)
+    client = (driver := await Driver(queue).open()).client(queue)
+    await client.enqueue("later", id="later", partition_key="k", delay="1 hour")
+    await client.enqueue("after", partition_key="k")
+    await driver.run_due()
+    assert log.ran == []
+    await client.cancel("later", "k")
+    await driver.run_due()
+    assert log.ran == ["after"]
+
+
+async def test_an_event_that_is_dropped_for_a_newer_one_holds_back_nobody() -> None:
+    log = Log()
+    queue = Queue.make("q", event_schema=str, execute=log, max_pending=2, on_full="drop_oldest")
+    client = (driver := await Driver(queue).open()).client(queue)
+    await client.enqueue("later", partition_key="k", delay="1 hour")
+    await client.enqueue("after", partition_key="k")
+    await driver.run_due()
+    assert log.ran == []
+    await client.enqueue("much later", partition_key="k", delay="2 hours")
+    await driver.run_due()
+    assert log.ran == ["after"]
+
+
 async def test_priority_orders_keys_but_never_a_key() -> None:
     log = Log()
     queue = Queue.make("q", event_schema=str, execute=log)

@@ -108,11 +108,19 @@ class Rogue:
         for told in self.simulation.on_end:
             told(run)
 
-    def call(self, operation: str, request: Any, answer: Any = None, error: Any = None) -> None:
+    def call(
+        self,
+        operation: str,
+        request: Any,
+        answer: Any = None,
+        error: Any = None,
+        meanwhile: Callable[[], object] = lambda: None,
+    ) -> None:
         kind, name, id = self.instance.split(":")
         call = CallInFlight(self.simulation.client_process, Call(kind, name, id, operation, request))
         for asked in self.simulation.on_call:
             asked(call)
+        meanwhile()
         call.answer, call.error = answer, error
         for answered in self.simulation.on_answer:
             answered(call)
@@ -154,8 +162,8 @@ def duplicates_are_told(rogue: Rogue) -> None:
 
 
 def unknown_is_not_failed(rogue: Rogue) -> None:
-    rogue.add("1")
-    rogue.call("add", (NewItem("1", b""),), error=StorageError("no", outcome="not_applied"))
+    error = StorageError("no", outcome="not_applied")
+    rogue.call("add", (NewItem("1", b""),), error=error, meanwhile=lambda: rogue.add("1"))
 
 
 def no_event_lost(rogue: Rogue) -> None:
@@ -292,8 +300,8 @@ def pause_holds(rogue: Rogue) -> None:
 
 
 def state_is_the_runs(rogue: Rogue) -> None:
-    rogue.start()
-    rogue.run(state=5)
+    stored = rogue.start()
+    rogue.run(state=5, idempotency_key=f"{rogue.instance}@1.{stored.epoch}.{stored.run_count}")
 
 
 def runs_count(rogue: Rogue) -> None:

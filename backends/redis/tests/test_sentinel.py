@@ -35,7 +35,7 @@ def watching(primary: Server, folder: Path) -> Generator[int]:
     assert binary is not None
     settings.write_text(
         f"port {port}\nbind 127.0.0.1\ndir {folder}\nsentinel monitor main 127.0.0.1 {primary.port} 1\n"
-        "sentinel down-after-milliseconds main 300\nsentinel failover-timeout main 2000\n"
+        "sentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 2000\n"
     )
     with (
         (folder / "sentinel.log").open("wb") as log,
@@ -106,7 +106,7 @@ async def test_client_of_the_application_is_found_through_its_sentinels(
 ):
     primary, _ = pair(make_server)
     with watching(primary, tmp_path) as port:
-        sentinel = library.Sentinel([("127.0.0.1", port)], socket_timeout=1)
+        sentinel = library.Sentinel([("127.0.0.1", port)], socket_timeout=START_SECONDS)
         client = sentinel.master_for("main")
         assert await client.ping()
         backend = RedisBackend(client=client)

@@ -1,4 +1,7 @@
-"""``durable-primitives generate``: each subcommand is a command that an installed distribution brings."""
+"""``durable-primitives generate``: its subcommands come from whoever is installed.
+
+An entry point of the group ``durable_primitives.generators`` names a click command.
+"""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ class Worker:
 
     @contextlib.contextmanager
     def attending(self) -> Generator[None]:
-        """For drivers that call `run_due` from time to time: a worker at `rest` claims, and keeps leases, only in here."""
+        """For drivers that call `run_due` from time to time: at `rest` it claims and keeps leases in here only."""
         self._attend()
         try:
             yield

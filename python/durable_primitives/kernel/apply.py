@@ -350,7 +350,13 @@ class _Change:
         if item is None:
             return "not_found"
         self.settle(item, "cancelled", self.t.at + (record.linger_ms or TOMBSTONE_MS))
+        self.let_go(item)
         return "cancelled"
+
+    def let_go(self, item: Item) -> None:
+        """An item that waited was taken out: those that it held back need wait no longer."""
+        if 0 < item.due < NEVER:
+            self.arm(self.t.at)
 
     # Items coming in.
 
@@ -394,6 +400,7 @@ class _Change:
         oldest = self.shelf.oldest(self.record)
         if oldest is not None:
             self.settle(oldest, "cleared", self.t.at + (self.record.linger_ms or TOMBSTONE_MS))
+            self.let_go(oldest)
             self.cleared += 1
 
     def arm(self, due: int) -> None:

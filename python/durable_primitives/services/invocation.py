@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from durable_primitives.errors import DefinitionError
+from durable_primitives.spi.runtime import HAS_THREADS
 
 AsyncHandler = Callable[..., Awaitable[Any]]
-
-HAS_THREADS = sys.platform != "emscripten"
 
 
 def as_handler(function: object, what: str) -> AsyncHandler:

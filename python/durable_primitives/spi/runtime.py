@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
+
+HAS_THREADS = sys.platform != "emscripten"
+"""False in Pyodide, where everything happens on one event loop."""
 
 
 class Heartbeat(Protocol):
@@ -51,7 +55,7 @@ class Runtime(Protocol):
 
 
 class SystemRuntime:
-    """The real clock, the operating system's randomness, and a thread for heartbeats.
+    """The real clock, the operating system's randomness, and a thread for heartbeats (a task where there are none).
 
     Args:
         clock: The wall clock, in seconds since the epoch: that of the store, where it has one (`AuthorityClock`).
@@ -92,7 +96,7 @@ class SystemRuntime:
         return asyncio.get_running_loop().create_task(work, name=name)
 
     def heartbeat(self, seconds: float, beat: Callable[[], None]) -> Heartbeat:
-        return _ThreadHeartbeat(seconds, beat)
+        return _ThreadHeartbeat(seconds, beat) if HAS_THREADS else _TaskHeartbeat(seconds, beat)
 
 
 class _ThreadHeartbeat:
@@ -110,3 +114,19 @@ class _ThreadHeartbeat:
         self._stopped.set()
         if threading.current_thread() is not self._thread:
             self._thread.join()
+
+
+class _TaskHeartbeat:
+    """A handler that blocks the event loop stops it, and everything else that might have noticed."""
+
+    def __init__(self, seconds: float, beat: Callable[[], None]) -> None:
+        self._seconds, self._beat = seconds, beat
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="durable-primitives heartbeat")
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self._seconds)
+            self._beat()
+
+    def stop(self) -> None:
+        self._task.cancel()

@@ -6,13 +6,9 @@ What needs Hypothesis is imported when it is first asked for.
 from typing import TYPE_CHECKING, Any
 
 from durable_primitives.testing.checking import CheckReport, Effects, PropertyViolation, check
+from durable_primitives.testing.driving import PendingAlarm, SimulationWarning, TestPrimitives
 from durable_primitives.testing.expectations import ANY
-from durable_primitives.testing.primitives import (
-    PendingAlarm,
-    SimulationWarning,
-    TestPrimitives,
-    create_test_primitives,
-)
+from durable_primitives.testing.primitives import create_test_primitives
 from durable_primitives.testing.simulation import (
     Deviation,
     EscapedSimulationError,
@@ -24,11 +20,14 @@ from durable_primitives.testing.simulation import (
 )
 
 if TYPE_CHECKING:
+    from durable_primitives.testing.machines import BufferMachine, ContinuousMachine, QueueMachine
     from durable_primitives.testing.strategies import from_schema, register_strategy
 
 __all__ = [
     "ANY",
+    "BufferMachine",
     "CheckReport",
+    "ContinuousMachine",
     "Deviation",
     "Effects",
     "EscapedSimulationError",
@@ -36,6 +35,7 @@ __all__ = [
     "PendingAlarm",
     "ProcessCrashedError",
     "PropertyViolation",
+    "QueueMachine",
     "SimulationError",
     "SimulationWarning",
     "TestPrimitives",
@@ -48,6 +48,9 @@ __all__ = [
 ]
 
 _NEEDS_HYPOTHESIS = {
+    "BufferMachine": "durable_primitives.testing.machines",
+    "ContinuousMachine": "durable_primitives.testing.machines",
+    "QueueMachine": "durable_primitives.testing.machines",
     "from_schema": "durable_primitives.testing.strategies",
     "register_strategy": "durable_primitives.testing.strategies",
 }

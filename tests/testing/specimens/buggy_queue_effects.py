@@ -82,7 +82,7 @@ async def welcomes(ctx: QueueExecuteContext[str]) -> None:
 known: set[str] = set()
 
 
-@specimens.breaks("effect_is_not_lost", "memory_is_lost", effects=effects)
+@specimens.breaks("effect_is_not_lost", "memory_is_lost", "handler_is_repeatable", effects=effects)
 @Queue.make("deduped", event_schema=str)
 async def deduped(ctx: QueueExecuteContext[str]) -> None:
     """Notes an event as done before it is, in a set of the process: when it fails, its retry does nothing."""

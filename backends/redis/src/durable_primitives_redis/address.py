@@ -47,7 +47,11 @@ class Address:
         )
         self.url = url
         self.server_error: type[Exception] = exceptions.ResponseError
-        self.refused: tuple[type[Exception], ...] = (exceptions.AuthenticationError, exceptions.AuthorizationError)
+        self.refused: tuple[type[Exception], ...] = (
+            exceptions.AuthenticationError,
+            exceptions.AuthorizationError,
+            exceptions.NoPermissionError,
+        )
         self.lost: tuple[type[Exception], ...] = (exceptions.ConnectionError, exceptions.TimeoutError, OSError)
         self.no_script: type[Exception] = exceptions.NoScriptError
         self.is_cluster = bool(nodes)

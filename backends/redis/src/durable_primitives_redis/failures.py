@@ -27,7 +27,6 @@ _REFUSALS: dict[str, tuple[type[StorageError], str, str | None]] = {
     "BUSY": (StorageBusyError, "{url} runs a script that takes too long", None),
     "LOADING": (BackendUnavailableError, "{url} is loading its data", None),
     "MOVED": (BackendUnavailableError, "the keys are on another node than {url}", None),
-    "NOSCRIPT": (StorageError, "{url} does not know the script", None),
     "MASTERDOWN": (BackendUnavailableError, "{url} has lost its primary", None),
     "CLUSTERDOWN": (BackendUnavailableError, "the cluster at {url} is down", "see CLUSTER INFO"),
     "NOAUTH": (BackendUnavailableError, "{url} wants a password", "put it into the URL: redis://:password@host"),
@@ -50,7 +49,6 @@ _CODES_BY_CLASS = {
     "TryAgainError": "MOVED",
     "MasterDownError": "MASTERDOWN",
     "ClusterDownError": "CLUSTERDOWN",
-    "NoScriptError": "NOSCRIPT",
     "NoPermissionError": "NOPERM",
     "AuthenticationError": "WRONGPASS",
 }

@@ -18,8 +18,8 @@ from hiredis import pack_command  # pyright: ignore[reportUnknownVariableType]
 from durable_primitives.errors import BackendUnavailableError, Outcome, StorageError
 from durable_primitives.logs import get_logger
 from durable_primitives_redis.address import CONNECT_SECONDS, Address, Connection
-from durable_primitives_redis.failures import BACKEND, refusal, sent_again_after, unreachable
-from durable_primitives_redis.scripts import Script
+from durable_primitives_redis.failures import BACKEND, refusal, unreachable
+from durable_primitives_redis.scripts import EVERY_SCRIPT, Script
 
 FIRST_PAUSE_SECONDS = 0.02
 LONGEST_PAUSE_SECONDS = 1.0
@@ -99,7 +99,7 @@ class Link:
     async def open(self) -> None:
         """Connect; raises a `StorageError` at the first failure."""
         try:
-            self._connection = await self._address.connected()
+            self._connection = await self._connected()
         except self._address.refused as error:
             raise refusal(error, self._address.url) from error
         except self._address.lost as error:
@@ -172,16 +172,7 @@ class Link:
         self, script: Script, keys: Sequence[str], args: Sequence[bytes | str], until: float | None = None
     ) -> Any:
         """`run`, with several keys, and until a time of the event loop."""
-        command = ("EVALSHA", script.sha, len(keys), *keys, *args)
-        try:
-            return await self.call(*command, until=until)
-        except StorageError as error:
-            if not isinstance(error.__cause__, self._address.no_script):
-                raise
-            unknown = error
-        with sent_again_after(unknown):
-            await self.call("SCRIPT", "LOAD", script.source, until=until)
-            return await self.call(*command, until=until)
+        return await self.call("EVALSHA", script.sha, len(keys), *keys, *args, until=until)
 
     async def call(self, *args: Any, until: float | None = None) -> Any:
         """The reply of a command.  Raises a `StorageError` with what became of it."""
@@ -237,7 +228,7 @@ class Link:
                 self._wanted.clear()
                 await self._wanted.wait()
             try:
-                connection = await self._address.connected()
+                connection = await self._connected()
                 if not await self._has_proof(connection):
                     self.on_forgotten()
                     _log.error("the server has lost what it acknowledged last: see its log", backend=self._address.url)
@@ -256,6 +247,20 @@ class Link:
                 self._connection = connection
                 await self._send(connection, tuple(self._pending))
 
+    async def _connected(self) -> Connection:
+        """A connection to a server that knows the scripts."""
+        connection = await self._address.connected()
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                # One by one: a server takes no long command from somebody who has not said his password.
+                known = await _ask(connection, *(("SCRIPT", "EXISTS", one.sha) for one in EVERY_SCRIPT))
+                missing = [one for one, (found,) in zip(EVERY_SCRIPT, known, strict=True) if not found]
+                await _ask(connection, *(("SCRIPT", "LOAD", one.source) for one in missing))
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
+        return connection
+
     async def _has_proof(self, connection: Connection) -> bool:
         proof = self.proof()
         if proof is None:
@@ -263,8 +268,7 @@ class Link:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 # Its first 14 characters: see `replay.lua`.
-                await connection.send_packed_command(connection.pack_command("GETRANGE", proof.key, 0, 13), False)
-                found = await connection.read_response()
+                (found,) = await _ask(connection, ("GETRANGE", proof.key, 0, 13))
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
@@ -283,6 +287,11 @@ class Link:
             failure: Exception | None = None
             try:
                 reply = await connection.read_response()
+            except self._address.no_script as error:
+                # The server forgot its scripts.  Beside other calls it would learn them in time for the later ones.
+                self._trouble = error
+                self._pending[0].sendings -= 1
+                return
             except (self._address.server_error, *self._address.refused) as error:
                 failure = error
             except self._address.lost as error:
@@ -314,3 +323,9 @@ class Link:
     def _forgotten(self, outcome: Outcome) -> StorageError:
         message = f"{self._address.url} has lost what it acknowledged last"
         return BackendUnavailableError(message, backend=BACKEND, outcome=outcome)
+
+
+async def _ask(connection: Connection, *commands: tuple[Any, ...]) -> list[Any]:
+    """The replies to commands on a connection that nobody else uses yet."""
+    await connection.send_packed_command([part for one in commands for part in connection.pack_command(*one)], False)
+    return [await connection.read_response() for _ in commands]

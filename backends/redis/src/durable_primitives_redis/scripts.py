@@ -74,3 +74,5 @@ SWEEP = Script("sweep")
 NEXT_DUE = Script("next_due")
 OPEN = Script("open")
 DUE = Script("due")
+
+EVERY_SCRIPT = (COMMIT, RENEW, LOAD, ITEMS, LETTERS, SCAN, TALLY, SWEEP, NEXT_DUE, OPEN, DUE)

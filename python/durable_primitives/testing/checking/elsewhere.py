@@ -19,17 +19,19 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable
+import weakref
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from types import CodeType, FunctionType, ModuleType
 from typing import IO, Any
+from weakref import WeakKeyDictionary
 
 import msgspec
 
 from durable_primitives.primitives.buffer.context import BufferEventContext
 from durable_primitives.schema.parts import parts
 
-ANSWER_SECONDS = 20
+ANSWER_SECONDS = 60
 """How long the other interpreter may take, for its imports or for an answer."""
 
 # By path: importing this as a module would bring all of the test kit along.
@@ -78,7 +80,7 @@ class Answer(msgspec.Struct):
 
 
 class Elsewhere:
-    """The two interpreters.  They are started by the first question, and end with this object.
+    """The two interpreters.  They are started by the first question, and end with this object, or with the program.
 
     Args:
         definition: A buffer with a reducer.
@@ -89,6 +91,14 @@ class Elsewhere:
         file = getattr(sys.modules.get(module), "__file__", None)
         where = json.dumps({"module": module, "file": file, "kind": definition.kind, "name": definition.name})
         self._interpreters = [_Interpreter(where, hashes) for hashes in _HASHES]
+
+    @classmethod
+    def of(cls, definition: Any, module: str) -> Elsewhere:
+        """Those of this definition: one pair, however often it is checked."""
+        found = _known.get(definition)
+        if found is None:
+            found = _known[definition] = cls(definition, module)
+        return found
 
     def ask(self, question: Question) -> list[bytes]:
         """Their answers; nothing if the definition cannot be found there, or the reducer raised."""
@@ -102,8 +112,8 @@ class Elsewhere:
         for interpreter in self._interpreters:
             interpreter.close()
 
-    def __del__(self) -> None:
-        self.close()
+
+_known: WeakKeyDictionary[Any, Elsewhere] = WeakKeyDictionary()
 
 
 class _Interpreter:
@@ -113,6 +123,7 @@ class _Interpreter:
         self._where = where
         self._hashes = hashes
         self._process: subprocess.Popen[bytes] | None = None
+        self._end: Callable[[], object] | None = None
         self._answers: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._silent = False
 
@@ -142,14 +153,9 @@ class _Interpreter:
 
     def close(self) -> None:
         """End it."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            process.wait()
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    with contextlib.suppress(OSError):
-                        pipe.close()
+        end, self._process, self._end = self._end, None, None
+        if end is not None:
+            end()
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is None:
@@ -160,10 +166,20 @@ class _Interpreter:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
             )
+            self._end = weakref.finalize(self, _end, self._process)
             self._answers = queue.SimpleQueue()
             listener = threading.Thread(target=_listen, args=(self._process.stdout, self._answers), daemon=True)
             listener.start()
         return self._process
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with contextlib.suppress(OSError):
+                pipe.close()
 
 
 def _listen(pipe: IO[bytes], answers: queue.SimpleQueue[bytes]) -> None:

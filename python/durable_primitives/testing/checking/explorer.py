@@ -12,7 +12,7 @@ from msgspec import Struct
 from durable_primitives.testing.checking.programs import Program
 from durable_primitives.testing.checking.subject import Subject
 from durable_primitives.testing.checking.trial import Trial, Work
-from durable_primitives.testing.primitives import TestPrimitives
+from durable_primitives.testing.driving import TestPrimitives
 from durable_primitives.testing.simulation import KINDS, Deviation, Point, Simulation, Swarm
 from durable_primitives.testing.simulation.store import finish
 

@@ -30,13 +30,14 @@ def reachable(functions: Iterable[object]) -> list[types.FunctionType]:
     return list(found.values())
 
 
-def _functions(value: object) -> list[types.FunctionType]:
+def _functions(value: Any) -> list[types.FunctionType]:
     if isinstance(value, types.FunctionType):
         inner = getattr(value, "__wrapped__", None)
         return [value, *_functions(inner)]
     if isinstance(value, types.MethodType):
         return _functions(value.__func__)
-    return _functions(value.func) if hasattr(value, "func") and callable(value) else []
+    partial: Any = value
+    return _functions(partial.func) if hasattr(value, "func") and callable(value) else []
 
 
 def _names(code: types.CodeType) -> set[str]:
@@ -119,7 +120,7 @@ def _refill(container: Any, content: Any) -> None:
     if container == content:
         return
     container.clear()
-    if isinstance(container, (dict, set)):
+    if hasattr(container, "update"):
         container.update(content)
     else:
         container.extend(content)

@@ -12,7 +12,7 @@ from durable_primitives.durations import format_ms
 from durable_primitives.services.schedule import Every, Spaced
 
 if TYPE_CHECKING:
-    from durable_primitives.testing.primitives import TestPrimitives
+    from durable_primitives.testing.driving import TestPrimitives
 
 IDS = ("a", "b")
 """The instances of a Continuous or a buffer that programs use."""

@@ -10,6 +10,11 @@ from typing import Any
 import msgspec
 
 
+def is_a(value: Any, kind: Any) -> bool:
+    """`isinstance`, for values of which nothing is known before or after."""
+    return isinstance(value, kind)
+
+
 def same(value: Any, other: Any) -> bool:
     """Like ``==``, but a list is no tuple, and records are compared field by field, whether they can be or not.
 
@@ -18,18 +23,18 @@ def same(value: Any, other: Any) -> bool:
     """
     names = record_fields(other)
     if names is not None:
-        if isinstance(value, Mapping) or record_fields(value) is None:
+        if is_a(value, Mapping) or record_fields(value) is None:
             return True  # a mapping may stand for a record
         return all(same(getattr(value, name, None), getattr(other, name, None)) for name in names)
-    if isinstance(value, Mapping) and isinstance(other, Mapping):
+    if is_a(value, Mapping) and is_a(other, Mapping):
         return value.keys() == other.keys() and all(same(value[key], other[key]) for key in value)
-    if isinstance(value, AbstractSet) or isinstance(other, AbstractSet):
-        return isinstance(value, AbstractSet) and isinstance(other, AbstractSet) and value == other
+    if is_a(value, AbstractSet) or is_a(other, AbstractSet):
+        return is_a(value, AbstractSet) and is_a(other, AbstractSet) and value == other
     if _is_sequence(value) or _is_sequence(other):
         return (
             _is_sequence(value)
             and _is_sequence(other)
-            and isinstance(value, tuple) == isinstance(other, tuple)
+            and is_a(value, tuple) == is_a(other, tuple)
             and len(value) == len(other)
             and all(map(same, value, other))
         )
@@ -37,16 +42,17 @@ def same(value: Any, other: Any) -> bool:
 
 
 def _is_sequence(value: Any) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray))
+    return is_a(value, Sequence) and not is_a(value, (str, bytes, bytearray))
 
 
 def record_fields(value: Any) -> list[str] | None:
     """The names of the fields of a record; None for what is none."""
-    if isinstance(value, type):
-        return None
-    if isinstance(value, msgspec.Struct):
-        return list(type(value).__struct_fields__)
-    if is_dataclass(value):
-        return [field.name for field in fields(value)]
-    model_fields = getattr(type(value), "model_fields", None)
-    return list(model_fields) if isinstance(model_fields, dict) else None
+    kind: Any = None if is_a(value, type) else getattr(value, "__class__", None)
+    names: Any = None
+    if is_a(value, msgspec.Struct):
+        names = kind.__struct_fields__
+    elif is_dataclass(kind):
+        names = [field.name for field in fields(kind)]
+    elif is_a(getattr(kind, "model_fields", None), dict):
+        names = kind.model_fields
+    return None if names is None else [str(name) for name in names]

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import ast
 import inspect
+import math
 import sys
-from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from pathlib import PurePath
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
-import msgspec
+from durable_primitives.testing.checking.same import is_a, record_fields
 
 
 class Sources:
@@ -39,55 +40,75 @@ class Sources:
         self._imports.setdefault(module, set()).add(name.partition(".")[0])
         return name
 
-    def value(self, value: Any) -> str:  # noqa: C901 - one line per type
+    def value(self, value: Any) -> str:
         """An expression that makes an equal value."""
-        match value:
-            case Enum():
-                return f"{self._type(type(value))}.{value.name}"
-            case float() if value != value or value in (float("inf"), float("-inf")):
-                return f"float({str(value)!r})"
-            case None | bool() | int() | float() | str() | bytes():
-                return repr(value)
-            case datetime() | date() | time() | timedelta():
-                self._modules.add("datetime")
-                return repr(value)
-            case Decimal() | UUID():
-                return f"{self._type(type(value))}({str(value)!r})"
-            case PurePath():
-                return f"{self.need('pathlib', 'Path')}({str(value)!r})"
-            case list():
-                return f"[{self._all(value)}]"
-            case tuple():
-                return f"({self._all(value)}{',' if len(value) == 1 else ''})"
-            case set() | frozenset():
-                ordered = sorted(value, key=repr)
-                inside = f"{{{self._all(ordered)}}}" if ordered else ""
-                return inside if ordered and isinstance(value, set) else f"{type(value).__name__}({inside})"
-            case Counter() | OrderedDict() | defaultdict() | deque():
-                return repr(dict(value)) if isinstance(value, dict) else repr(list(value))
-            case Mapping():
-                return f"{{{', '.join(f'{self.value(key)}: {self.value(one)}' for key, one in value.items())}}}"
-            case _:
-                return self._record(value)
+        for kinds, write in self._WRITERS:
+            if is_a(value, kinds):
+                return write(self, value)
+        return self._record(value)
+
+    def _enum(self, value: Any) -> str:
+        return f"{self._type(type(value))}.{value.name}"
+
+    def _float(self, value: float) -> str:
+        return repr(value) if math.isfinite(value) else f"float({str(value)!r})"
+
+    def _plain(self, value: Any) -> str:
+        return repr(value)
+
+    def _time(self, value: Any) -> str:
+        self._modules.add("datetime")
+        return repr(value)
+
+    def _from_text(self, value: Any) -> str:
+        return f"{self._type(type(value))}({str(value)!r})"
+
+    def _path(self, value: Any) -> str:
+        return f"{self.need('pathlib', 'Path')}({str(value)!r})"
+
+    def _list(self, value: Any) -> str:
+        return f"[{self._all(value)}]"
+
+    def _tuple(self, value: Any) -> str:
+        return f"({self._all(value)}{',' if len(value) == 1 else ''})"
+
+    def _set(self, value: Any) -> str:
+        inside = f"{{{self._all(sorted(value, key=repr))}}}" if value else ""
+        return inside if inside and is_a(value, set) else f"{type(value).__name__}({inside})"
+
+    def _mapping(self, value: Any) -> str:
+        return f"{{{', '.join(f'{self.value(key)}: {self.value(value[key])}' for key in value)}}}"
 
     def _all(self, values: Any) -> str:
         return ", ".join(map(self.value, values))
 
-    def _type(self, kind: type) -> str:
+    def _type(self, kind: Any) -> str:
         return self.need(kind.__module__, kind.__qualname__)
 
     def _record(self, value: Any) -> str:
-        kind = type(value)
-        if isinstance(value, msgspec.Struct):
-            given = {name: getattr(value, name) for name in kind.__struct_fields__}
-        elif is_dataclass(value):
-            given = {one.name: getattr(value, one.name) for one in fields(value) if one.init}
-        elif isinstance(getattr(kind, "model_fields", None), dict):
-            given = {name: getattr(value, name) for name in value.model_fields_set}
-        else:
+        kind: Any = getattr(value, "__class__", None)
+        names = record_fields(value)
+        if names is None:
             return repr(value)
-        inside = ", ".join(f"{name}={self.value(one)}" for name, one in given.items())
+        if is_dataclass(kind):
+            names = [one.name for one in fields(kind) if one.init]
+        elif hasattr(value, "model_fields_set"):
+            names = [name for name in names if name in value.model_fields_set]
+        inside = ", ".join(f"{name}={self.value(getattr(value, name))}" for name in names)
         return f"{self._type(kind)}({inside})"
+
+    _WRITERS: ClassVar[tuple[tuple[Any, Callable[[Any, Any], str]], ...]] = (
+        (Enum, _enum),
+        (float, _float),
+        ((type(None), bool, int, str, bytes), _plain),
+        ((datetime, date, time, timedelta), _time),
+        ((Decimal, UUID), _from_text),
+        (PurePath, _path),
+        ((list, deque), _list),
+        (tuple, _tuple),
+        ((set, frozenset), _set),
+        (Mapping, _mapping),
+    )
 
 
 def named(value: Any, home: str) -> tuple[str, str] | None:

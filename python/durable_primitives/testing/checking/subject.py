@@ -16,7 +16,7 @@ from durable_primitives.testing.checking.effects import Effects
 from durable_primitives.testing.checking.elsewhere import Elsewhere, may_differ
 from durable_primitives.testing.checking.memory import Memory, reachable
 from durable_primitives.testing.checking.pure import PureReducer, Twice
-from durable_primitives.testing.checking.same import same
+from durable_primitives.testing.checking.same import is_a, same
 from durable_primitives.testing.checking.sources import named
 
 Invariant = Callable[[Any], object]
@@ -111,7 +111,7 @@ def elsewhere_for(definition: Any, function: Any, schemas: Iterable[object]) -> 
     if not may_differ(reachable([function]), schemas):
         return None
     found = named(definition, getattr(function, "__module__", ""))
-    return None if found is None else Elsewhere(definition, found[0])
+    return None if found is None else Elsewhere.of(definition, found[0])
 
 
 def broken(invariant: Invariant, state: Any) -> str | None:
@@ -165,5 +165,5 @@ def _has_content(cell: Any) -> bool:
 
 
 def _is_definition(value: Any) -> bool:
-    kinds = ("continuous", "buffer", "queue")
-    return isinstance(getattr(type(value), "kind", None), str) and value.kind in kinds and hasattr(value, "execute")
+    kind: Any = getattr(value, "kind", None)
+    return is_a(kind, str) and kind in ("continuous", "buffer", "queue") and hasattr(value, "execute")

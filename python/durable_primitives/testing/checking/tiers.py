@@ -134,7 +134,7 @@ FIRST: tuple[Tier, ...] = (survey,)
 """Tiers that are played to their end."""
 
 TURNS: tuple[tuple[Tier, int], ...] = ((undisturbed, 1), (sweep, 8), (swarm, 3))
-"""Tiers that then take turns, and how many cases each plays at a time, so that nothing depends on how long they take."""
+"""Tiers that then take turns, and how many cases each plays at a time: the order never depends on the time."""
 
 
 def all_tiers(setting: Setting) -> Iterator[tuple[str, Find]]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from durable_primitives.errors import DefinitionError, DurablePrimitivesError
-from durable_primitives.testing.checking.same import record_fields
+from durable_primitives.testing.checking.same import is_a, record_fields
 from durable_primitives.testing.checking.subject import Invariant, broken
 
 COUNT = 40
@@ -64,7 +64,7 @@ def _draw(schema: Any, given: Any, seed: int, name: str) -> Sequence[Any]:
         database=None,
         deadline=None,
         phases=[hypothesis.Phase.generate],
-        suppress_health_check=list(hypothesis.HealthCheck),
+        suppress_health_check=list[Any](hypothesis.HealthCheck),
     )
     @hypothesis.given(strategy)
     def collect(value: Any) -> None:
@@ -79,15 +79,15 @@ def _draw(schema: Any, given: Any, seed: int, name: str) -> Sequence[Any]:
 
 def _is_tame(value: Any) -> bool:
     """Whether its numbers are such as occur: overflows are no concern of most code."""
-    if isinstance(value, bool):
+    if is_a(value, bool):
         return True
-    if isinstance(value, (int, float)):
+    if is_a(value, (int, float)):
         return math.isfinite(value) and abs(value) < _LARGE
     names = record_fields(value)
     if names is not None:
         return all(_is_tame(getattr(value, name, None)) for name in names)
-    if isinstance(value, Mapping):
+    if is_a(value, Mapping):
         return all(map(_is_tame, value.values()))
-    if isinstance(value, (list, tuple, set, frozenset)):
+    if is_a(value, (list, tuple, set, frozenset)):
         return all(map(_is_tame, value))
     return True

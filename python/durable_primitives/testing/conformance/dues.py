@@ -176,6 +176,24 @@ async def an_idle_release_waits_for_the_next_item(store: Store) -> None:
 
 
 @case
+async def what_waited_lets_go_of_its_lane_when_it_is_taken_out(store: Store) -> None:
+    """Law 3: an event that is cancelled or dropped leaves no successor behind to wait for its due time."""
+    for number, way in enumerate(("cancel", "drop")):
+        instance = f"queue:orders:{number}"
+        claim = await store.own(0, event("x", "L", due=500), event("y", "L"), instance=instance)
+        fence = Guard(token=claim.record.token)
+        await store.apply(1, instance, guard=fence, dues=(Due("run", "clear"),), take=5, release="idle")
+        check(f"{way}: it waits with what holds it back", (await store.record(instance)).dues, {"items": 500})
+        if way == "cancel":
+            await store.apply(2, instance, cancel=("x",))
+        else:
+            late = event("z", "L", due=900)
+            await store.apply(2, instance, guard=Guard(room=2), append=(late,), on_full="drop_oldest")
+        check(f"{way}: it need not wait any longer", (await store.record(instance)).dues, {"items": 2})
+        check(f"{way}: it can be taken", ids((await store.claim_one(2, take=1)).items), ["y"])
+
+
+@case
 async def an_idle_release_keeps_what_it_can_still_do(store: Store) -> None:
     """Law 4: `idle` gives the lease back only if nothing was taken and nothing is in hand."""
     claim = await store.own(0, event("a"), event("b"), take=1)

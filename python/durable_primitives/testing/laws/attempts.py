@@ -9,8 +9,9 @@ from durable_primitives.primitives.buffer.stored import read as read_buffer
 from durable_primitives.primitives.continuous.stored import read as read_continuous
 from durable_primitives.services.ownership import MAX_DELIVERIES
 from durable_primitives.signals import Cancel, Snooze
-from durable_primitives.testing.laws.observing import Observer
-from durable_primitives.testing.laws.units import encoded
+from durable_primitives.testing.laws.history import History
+from durable_primitives.testing.laws.observing import Observer, Report
+from durable_primitives.testing.laws.units import Unit, encoded
 from durable_primitives.testing.simulation import Execution
 
 
@@ -32,12 +33,10 @@ class AttemptsCount(Observer):
             return
         before = unit.last.attempt
         counted = unit.last.ended == "raised" and not isinstance(unit.last.error, (Snooze, Cancel))
-        if history.leases_may_be_lost:
-            return  # who does not know yet that it lost its lease may still begin what it has in hand
         expected = {before + counted}
-        if unit.disturbances != history.disturbances or not unit.last.ended:
+        if unit.disturbances != history.disturbances or not unit.last.ended or unit.void:
             expected |= {before, before + 1}
-        if attempt not in expected:
+        if attempt not in expected and not history.is_stale(execution):
             self.violated(execution.instance, f"attempt {attempt} followed attempt {before}")
 
 
@@ -75,7 +74,7 @@ class NotAfterItsEnd(Observer):
     def begun(self, execution: Execution) -> None:
         if execution.role == "execute":
             end = self.history.unit(execution).end
-            if end and not self.history.leases_may_be_lost:
+            if end and not self.history.is_stale(execution):
                 self.violated(execution.instance, f"it ran again, and the store had recorded it as {end}")
 
 
@@ -119,7 +118,7 @@ class RetryWaits(Observer):
     def begun(self, execution: Execution) -> None:
         if execution.role == "execute":
             retry_at, now = self.history.unit(execution).retry_at, self.history.clock(execution.process.name)
-            if now < retry_at and not self.history.leases_may_be_lost:
+            if now < retry_at and not (self.history.clocks_were_set or self.history.is_stale(execution)):
                 self.violated(execution.instance, f"a retry began {format_ms(retry_at - now)} early")
 
 
@@ -128,6 +127,26 @@ class CrashLoopsEnd(Observer):
 
     law = "crash_loops_end"
 
+    def __init__(self, history: History, report: Report) -> None:
+        super().__init__(history, report)
+        self._given_back: dict[str, int] = {}
+        """How often each instance was given back: that is an outcome."""
+        self._deaths: dict[Unit, tuple[int, int]] = {}
+        """How many executions in a row had no end, and as of which giving back."""
+
+    def committed(self, actor: str, transition: Transition, outcome: Outcome) -> None:
+        if outcome.released:
+            self._given_back[transition.instance] = self._given_back.get(transition.instance, 0) + 1
+
     def begun(self, execution: Execution) -> None:
-        if execution.role == "execute" and getattr(execution.context, "delivery", 0) > MAX_DELIVERIES:
-            self.violated(execution.instance, f"delivery {execution.context.delivery} of at most {MAX_DELIVERIES}")
+        if execution.role != "execute":
+            return
+        unit = self.history.unit(execution)
+        life, (before, deaths) = self._given_back.get(execution.instance, 0), self._deaths.get(unit, (0, 0))
+        killed = unit.last is not None and not unit.last.ended and not unit.last.process.alive
+        # One that goes on without its lease is no delivery.
+        deaths = deaths + 1 if killed and before == life and not self.history.leases_may_be_lost else 0
+        self._deaths[unit] = life, deaths
+        delivery = max(getattr(execution.context, "delivery", 0), deaths + 1)
+        if delivery > MAX_DELIVERIES:
+            self.violated(execution.instance, f"delivery {delivery} of at most {MAX_DELIVERIES}")

@@ -70,7 +70,7 @@ class BatchIsExact(Observer):
                     opened.folded = definition.gathering.fold(instance, opened.folded, item, t.at)
                 except DurablePrimitivesError:
                     opened.known = False  # another law says what is wrong with such a reducer
-        if is_fold and not t.remember and not t.clear and not t.seal:
+        if is_fold and not t.remember and not t.clear:
             opened.known = False  # an event without an id
         if t.seal:
             segment = 1 if before is None else before.segment
@@ -122,13 +122,23 @@ class BatchBound(Observer):
 
 
 class BatchOrder(Observer):
-    """Batches of one instance are handed over in the order in which they were sealed."""
+    """Batches of one instance are handed over, and end, in the order in which they were sealed, one by one."""
 
     law = "batch_order"
 
     def __init__(self, history: History, report: Report) -> None:
         super().__init__(history, report)
         self._latest: dict[str, tuple[str, int]] = {}
+        self._ended: dict[str, int] = {}
+
+    def committed(self, actor: str, transition: Transition, outcome: Outcome) -> None:
+        if outcome.created:
+            self._ended[transition.instance] = 0
+        if transition.retire is not None:
+            segment, before = transition.retire.segment, self._ended.get(transition.instance, 0)
+            if segment != before + 1:
+                self.violated(transition.instance, f"batch {segment} ended after batch {before}")
+            self._ended[transition.instance] = segment
 
     def begun(self, execution: Execution) -> None:
         if execution.role != "execute" or not execution.instance.startswith("buffer:"):

@@ -10,7 +10,8 @@ from durable_primitives.kernel.ids import split_instance
 from durable_primitives.kernel.record import NEVER, TERMINATED, Item, Record
 from durable_primitives.kernel.transition import Claim, Outcome, Transition
 from durable_primitives.primitives.buffer.stored import read as read_buffer
-from durable_primitives.testing.laws.observing import Observer
+from durable_primitives.testing.laws.history import History
+from durable_primitives.testing.laws.observing import Observer, Report
 from durable_primitives.testing.simulation import Execution
 
 _LATE_MS = 90_000
@@ -24,8 +25,26 @@ class DueNeverLost(Observer):
 
     def committed(self, actor: str, transition: Transition, outcome: Outcome) -> None:
         record = self.history.after
-        if record is not None and record.alarm is None and not record.held and has_work(record):
+        if record is None or record.held or record.owner is not None or not has_work(record):
+            return
+        alarm = record.alarm
+        if alarm is None:
             self.violated(record.instance, f"a commit of {actor} left work behind that nothing will bring back")
+            return
+        earliest = min(record.dues.values())
+        if record.instance.startswith("queue:"):
+            earliest = self._first_due(record)
+        late = alarm - max(earliest, transition.at)
+        # Who armed it may have been ahead of who looks now.
+        if late > 0 and not self.history.clocks_were_set:
+            self.violated(record.instance, f"after a commit of {actor} it is looked at {format_ms(late)} too late")
+
+    def _first_due(self, record: Record) -> int:
+        """When the first event is due that nothing holds back: in a lane, its oldest."""
+        heads: dict[str, int] = {}
+        for item in self.history.simulation.store.items(record.instance):
+            heads.setdefault(f"of {item.seq}" if item.lane is None else f"lane {item.lane}", item.due)
+        return min(heads.values())
 
 
 def has_work(record: Record) -> bool:
@@ -47,6 +66,11 @@ class WindowIsSet(Observer):
 
     law = "window_is_set"
 
+    def __init__(self, history: History, report: Report) -> None:
+        super().__init__(history, report)
+        self._first: dict[str, tuple[int, int]] = {}
+        """The open batch of each instance, and when its first event came in."""
+
     def committed(self, actor: str, transition: Transition, outcome: Outcome) -> None:
         record = self.history.after
         if record is None or record.status == TERMINATED or not record.instance.startswith("buffer:"):
@@ -54,14 +78,17 @@ class WindowIsSet(Observer):
         definition = self.history.definition(record.instance)
         if definition is None or definition.flush_after_ms is None:
             return
-        folded = read_buffer(record).folded
-        first_at = folded.first_at if folded is not None else record.segment_first_at
-        if folded is None and not record.segment_count:
+        if read_buffer(record).folded is None and not record.segment_count:
+            self._first.pop(record.instance, None)
             return
+        segment, first_at = self._first.get(record.instance, (-1, 0))
+        if segment != record.segment:
+            first_at = transition.at
+            self._first[record.instance] = record.segment, first_at
         at = record.dues.get("window")
         if at is None:
             self.violated(record.instance, "a batch is open and no timer runs for it")
-        elif at != first_at + definition.flush_after_ms and not self.history.clocks_were_set:
+        elif at != first_at + definition.flush_after_ms:
             off = format_ms(abs(at - first_at - definition.flush_after_ms))
             self.violated(record.instance, f"the timer of the open batch is {off} off")
 
@@ -72,15 +99,19 @@ class NothingEarly(Observer):
     law = "nothing_early"
 
     def committed(self, actor: str, transition: Transition, outcome: Outcome) -> None:
-        self._taken(actor, transition.instance, outcome.items)
+        self._given(actor, transition.instance, outcome.items, transition.at)
 
     def claimed(self, actor: str, claim: Claim) -> None:
-        self._taken(actor, claim.record.instance, claim.items)
+        asked_at = claim.record.lease_until - self.history.simulation.options.lease_ms
+        self._given(actor, claim.record.instance, claim.items, asked_at)
 
-    def _taken(self, actor: str, instance: str, items: Sequence[Item]) -> None:
-        if not items or self.history.clocks_were_set:
+    def _given(self, actor: str, instance: str, items: Sequence[Item], asked_at: int) -> None:
+        """A clock that is put back while the request is on its way does not make what was due undue."""
+        if not items:
             return
         now = self.history.clock(actor)
+        if self.history.clocks_were_set:
+            now = max(now, asked_at)
         for item in items:
             if now < item.due < NEVER:
                 self.violated(instance, f"{actor} was given {item.id} {format_ms(item.due - now)} early")

@@ -8,6 +8,7 @@ from durable_primitives.errors import StorageError
 from durable_primitives.kernel.record import Settlement
 from durable_primitives.kernel.transition import NewItem, Outcome, Transition
 from durable_primitives.primitives.continuous.endings import EndOfRun
+from durable_primitives.services.ownership import MAX_DELIVERIES
 from durable_primitives.signals import Cancel
 from durable_primitives.testing.laws.history import History
 from durable_primitives.testing.laws.observing import Observer, Report
@@ -90,6 +91,15 @@ class UnknownIsNotFailed(_Accepting):
 
     law = "unknown_is_not_failed"
 
+    def __init__(self, history: History, report: Report) -> None:
+        super().__init__(history, report)
+        self._senders: dict[tuple[str, str], list[CallInFlight]] = {}
+        """Whose call an acceptance may have come from."""
+
+    def accept(self, instance: str, id: str, at: int) -> None:
+        super().accept(instance, id, at)
+        self._senders[instance, id] = [one for one in self.history.in_flight if one.instance == instance]
+
     def answered(self, call: CallInFlight) -> None:
         error = call.error
         if not isinstance(error, StorageError) or error.outcome != "not_applied":
@@ -97,9 +107,7 @@ class UnknownIsNotFailed(_Accepting):
         if call.call.operation not in ("enqueue", "add", "fold"):
             return
         for item in _items(call):
-            at = None if item.id is None else self.accepted.get((call.instance, item.id))
-            rivals = [one for one in self.history.in_flight if one.instance == call.instance]
-            if at is not None and at >= call.begun_ms and not rivals and not self.history.clocks_were_set:
+            if item.id is not None and self._senders.get((call.instance, item.id)) == [call]:
                 self.violated(call.instance, f"the caller was told that {item.id} is not accepted, and it is")
 
 
@@ -156,7 +164,7 @@ class EndsForAReason(Observer):
         last = None if unit is None else unit.last
         if end == "done" and (last is None or last.ended != "returned"):
             self.violated(instance, f"{actor} recorded a success, and no handler had returned")
-        elif end == "dead" and last is None:
+        elif end == "dead" and last is None and self.history.disturbances < MAX_DELIVERIES:
             self.violated(instance, f"{actor} gave work up that was never tried")
         elif end == "dead" and last is not None and last.ended == "returned":
             self.violated(instance, f"{actor} gave work up whose handler had returned")

@@ -38,6 +38,8 @@ class History:
         """How often an operation was asked for, by instance and operation."""
         self.sent = 0
         """How many calls came from outside, an event of a batch of them counted as one."""
+        self._leases: dict[Execution, tuple[int, int]] = {}
+        """The token of the lease under which each execution began, and the generation."""
         self.clocks: dict[str, int] = {}
         """The latest time that each process has seen, by its own clock."""
         self._excused = 0, bool(simulation.skews)
@@ -84,6 +86,11 @@ class History:
         if unit is None:
             unit = self.units[key] = Unit()
         return unit
+
+    def is_stale(self, execution: Execution) -> bool:
+        """Whether the lease under which it began is not the newest one any more: nothing of it can be stored."""
+        record, lease = self.records.get(execution.instance), self._leases.get(execution)
+        return record is not None and lease is not None and lease != (record.token, record.generation)
 
     def clock(self, actor: str) -> int:
         """The latest time that a process has seen."""
@@ -137,6 +144,9 @@ class History:
 
     def begun(self, execution: Execution) -> None:
         self.clock(execution.process.name)
+        owned = execution.process.running.engine.owned.get(execution.instance)
+        if owned is not None:
+            self._leases[execution] = owned.token, owned.record.generation
         if execution.role == "execute":
             self.latest[execution.instance] = execution
 
@@ -144,11 +154,14 @@ class History:
         """After the laws have looked at what was known before it."""
         if execution.role == "execute":
             unit = self.unit(execution)
-            unit.last, unit.disturbances, unit.retry_at = execution, self.disturbances, 0
+            unit.last, unit.disturbances, unit.retry_at, unit.void = execution, self.disturbances, 0, False
 
     def ended(self, execution: Execution) -> None:
-        if execution.role == "execute" and execution.ended == "returned":
-            self.unit(execution).returned += 1
+        if execution.role == "execute":
+            unit = self.unit(execution)
+            unit.returned += execution.ended == "returned"
+            if unit.last is execution:
+                unit.void = self.is_stale(execution)
 
     def asked(self, call: CallInFlight) -> None:
         self.in_flight.append(call)

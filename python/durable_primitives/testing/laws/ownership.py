@@ -81,13 +81,18 @@ def _life(record: Record) -> str:
 
 
 class NoOverlap(Observer):
-    """No two executions of the same work overlap, unless the first one's process has lost its lease."""
+    """No two executions of the same work overlap, unless the first one lost its lease or was terminated."""
 
     law = "no_overlap"
 
     def __init__(self, history: History, report: Report) -> None:
         super().__init__(history, report)
         self._running: dict[str, list[Execution]] = {}
+
+    def committed(self, actor: str, transition: Transition, outcome: Outcome) -> None:
+        if transition.erase:
+            # What still runs of it is asked to end, and the next life need not wait for that.
+            self._running.pop(transition.instance, None)
 
     def begun(self, execution: Execution) -> None:
         if execution.role != "execute":
@@ -106,9 +111,9 @@ class NoOverlap(Observer):
                 or one.context.sequence == execution.context.sequence
                 or (lane is not None and one.context.partition_key == lane)
             ]
-        if rivals and not history.leases_may_be_lost:
-            other = rivals[0]
-            self.violated(
-                execution.instance, f"{execution.process.name} began what {other.process.name} was still running"
-            )
+        for other in rivals:
+            excused = history.leases_may_be_lost and (history.is_stale(execution) or history.is_stale(other))
+            if not excused:
+                name, rival = execution.process.name, other.process.name
+                self.violated(execution.instance, f"{name} began what {rival} was still running")
         running.append(execution)

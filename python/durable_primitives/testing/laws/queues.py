@@ -47,7 +47,7 @@ class LaneOrder(Observer):
             return
         context = execution.context
         definition = self.history.definition(execution.instance)
-        if context.partition_key is None or definition.ordering != "strict" or self.history.leases_may_be_lost:
+        if context.partition_key is None or definition.ordering != "strict" or self.history.is_stale(execution):
             return
         earlier = [
             id or "?"
@@ -84,7 +84,7 @@ class QueueWidth(Observer):
 
 
 class QueueBound(Observer):
-    """A queue with max_pending never holds more than that."""
+    """A queue with max_pending never comes to hold more than that by what is sent to it."""
 
     law = "queue_bound"
 
@@ -95,7 +95,12 @@ class QueueBound(Observer):
         definition = self.history.definition(record.instance)
         index = int(record.instance.rpartition(":")[2])
         room = definition.room(index) if definition is not None and index < definition.concurrency else None
-        if room is not None and outcome.count > room:
+        if room is None:
+            return
+        before = 0 if self.history.before is None else self.history.before.count  # redriving needs no room
+        if definition.on_full == "drop_oldest":
+            before = max(before, len(record.taken) + 1)  # what its owner has in hand cannot be dropped
+        if outcome.count > max(room, before):
             self.violated(record.instance, f"it holds {outcome.count} events of at most {room}")
 
 

@@ -33,13 +33,17 @@ class StateIsTheRuns(Observer):
         by_owner = transition.guard is not None and transition.guard.token is not None
         if not by_owner or latest is None:
             self.violated(transition.instance, f"{actor} changed the state, and no run had")
+        elif before.run == after.run or latest.process.name != actor:
+            return  # a checkpoint, which may arrive after its run has failed
         elif latest.ended == "raised" and not isinstance(latest.error, EndOfRun):
             self.violated(transition.instance, f"the state of a run that failed was stored by {actor}")
 
     def begun(self, execution: Execution) -> None:
         stored = _stored(self.history.records.get(execution.instance))
-        if execution.role != "execute" or stored is None or self.history.leases_may_be_lost:
+        if execution.role != "execute" or stored is None or self.history.is_stale(execution):
             return
+        if not execution.context.idempotency_key.endswith(f".{stored.epoch}.{stored.run_count}"):
+            return  # another life has begun while this run was on its way
         codec: Any = self.history.definition(execution.instance).codec
         try:
             seen, kept = codec.encode(execution.context.state), codec.encode(codec.decode(stored.state))

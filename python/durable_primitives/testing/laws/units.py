@@ -10,7 +10,7 @@ from durable_primitives.testing.simulation import Execution
 class Unit:
     """What user code was called for, once or more often."""
 
-    __slots__ = ("content", "disturbances", "end", "key", "last", "retry_at", "returned")
+    __slots__ = ("content", "disturbances", "end", "key", "last", "retry_at", "returned", "void")
 
     def __init__(self) -> None:
         self.last: Execution | None = None
@@ -19,6 +19,8 @@ class Unit:
         """`History.disturbances` when that one began."""
         self.returned = 0
         """How many of its executions returned."""
+        self.void = False
+        """Its latest execution ended when its lease was another's already."""
         self.key: str | None = None
         """Its idempotency key."""
         self.content: Any = None

@@ -59,9 +59,10 @@ class SimulatedStore:
         self.changed()
 
     def commit(self, actor: str, transitions: Sequence[Transition], request: ClaimRequest | None) -> Reply:
-        """Apply, and tell whoever listens."""
+        """Apply, and tell whoever listens, of each transition before the next one is applied."""
         try:
-            outcomes, claims = self.backend.commit_now(transitions, request)
+            outcomes = [self._apply(actor, transition) for transition in transitions]
+            _, claims = self.backend.commit_now((), request)
         except DurablePrimitivesError:
             raise
         except Exception as error:
@@ -69,13 +70,16 @@ class SimulatedStore:
             self.defects.append(f"{actor}: {type(error).__name__}: {error}")
             raise
         self.changed()
-        for listener in self.on_commit:
-            for transition, outcome in zip(transitions, outcomes, strict=True):
-                listener(actor, transition, outcome)
         for grant in self.on_claim:
             for claim in claims:
                 grant(actor, claim)
         return outcomes, claims
+
+    def _apply(self, actor: str, transition: Transition) -> Outcome:
+        (outcome,), _ = self.backend.commit_now((transition,), None)
+        for listener in self.on_commit:
+            listener(actor, transition, outcome)
+        return outcome
 
     def changed(self) -> None:
         """Find the earliest alarm anew."""

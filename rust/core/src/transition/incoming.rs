@@ -74,6 +74,7 @@ impl<S: Shelf> Change<'_, S> {
         if let Some(oldest) = self.shelf.oldest()? {
             let expires_at = self.t.at + self.shelf.record().remembered_ms();
             self.settle(&oldest, Settlement::Cleared, expires_at)?;
+            self.let_go(&oldest);
             self.outcome.cleared += 1;
         }
         Ok(())

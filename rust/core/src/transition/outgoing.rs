@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::change::Change;
 use super::guards::valid;
-use super::model::{Burial, DeadLetter, Held, NewItem, Settlement, WINDOW_DUE};
+use super::model::{Burial, DeadLetter, Held, NEVER, NewItem, Settlement, WINDOW_DUE};
 use super::shelf::Shelf;
 
 impl<S: Shelf> Change<'_, S> {
@@ -141,7 +141,15 @@ impl<S: Shelf> Change<'_, S> {
             return Ok("not_found");
         };
         self.settle(&item, Settlement::Cancelled, expires_at)?;
+        self.let_go(&item);
         Ok("cancelled")
+    }
+
+    /// An item that waited was taken out: those that it held back need wait no longer.
+    pub(super) fn let_go(&mut self, item: &Held) {
+        if (1..NEVER).contains(&item.place.0) {
+            self.arm(self.t.at);
+        }
     }
 }
 

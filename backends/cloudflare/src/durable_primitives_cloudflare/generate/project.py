@@ -50,8 +50,7 @@ class Project(Struct, frozen=True, kw_only=True):
         }
         if self.mode == "remote":
             for path in (_HOST / "host").iterdir():
-                if path.name.endswith(".js"):
-                    found[f"src/{path.name}"] = path.read_text(encoding="utf-8")
+                found[path.name] = path.read_text(encoding="utf-8").replace(_HOSTS_NAME, f'"name": "{self.name}"')
         return found
 
     def write(self, folder: Path) -> list[Path]:
@@ -76,6 +75,8 @@ class Project(Struct, frozen=True, kw_only=True):
 
 USERS = frozenset({"src/entry.py", "wrangler.jsonc"})
 """Files that are generated once and then belong to the user."""
+
+_HOSTS_NAME = '"name": "durable-primitives-host"'
 
 _PLACES = {"entry.py.template": "src/entry.py", "dev.vars.example.template": ".dev.vars.example"}
 

@@ -52,7 +52,7 @@ class Routing:
             if method in _NOBODY_KNOWS:
                 return _NOBODY_KNOWS[method]
             raise DefinitionError(
-                f"{call.operation} of {call.kind} {call.name!r} asks all instances, and each lives in an object of its own",
+                f"{call.operation} of {call.kind} {call.name!r} asks all instances: each lives in an object of its own",
                 help="Durable Objects cannot be listed: ask by id, or keep the ids where your application does",
             )
         name = object_name(self._namespace, instance_id(call.kind, call.name, call.id))

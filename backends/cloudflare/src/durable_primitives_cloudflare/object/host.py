@@ -9,10 +9,9 @@ from durable_primitives.engine.worker import WorkerOptions
 from durable_primitives.errors import DurablePrimitivesError
 from durable_primitives.kernel.primitive import Call
 from durable_primitives.logs import get_logger
-from durable_primitives.spi import Runtime
+from durable_primitives.spi import Runtime, SystemRuntime
 from durable_primitives_cloudflare.object.backend import ObjectBackend
 from durable_primitives_cloudflare.object.client import OPERATIONS, Objects, Routing
-from durable_primitives_cloudflare.object.runtime import ObjectRuntime
 from durable_primitives_cloudflare.object.storage import ObjectStorage
 from durable_primitives_cloudflare.object.wire import decode_request, encode_error, encode_reply
 
@@ -43,7 +42,7 @@ class ObjectHost:
         runtime: Runtime | None = None,
     ) -> None:
         self._primitives = primitives
-        self._runtime = runtime or ObjectRuntime()
+        self._runtime = runtime or SystemRuntime()
         self._objects = objects
         self._life = AsyncExitStack()
         self._running: Running | None = None

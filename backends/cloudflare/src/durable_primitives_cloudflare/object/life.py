@@ -11,7 +11,7 @@ from durable_primitives.kernel.record import ITEMS_DUE, NEVER, Record
 
 
 class Life:
-    """An instance between its creation and its end.  `record` is changed in place by `durable_primitives.kernel.apply`."""
+    """An instance between its creation and its end.  `record` is changed in place by `kernel.apply`."""
 
     __slots__ = ("durable", "ik", "record")
 

@@ -1,3 +1,5 @@
+# pyright: reportMissingImports=false, reportUnknownVariableType=false, reportUnknownMemberType=false
+# pyright: reportUnknownArgumentType=false, reportUntypedBaseClass=false
 """The seam to the Workers runtime: `ctx.storage` and a Durable Object binding, as Pyodide shows them.
 
 Nothing here can be imported outside of Pyodide.  JavaScript has no bytes and no whole numbers; here they are made.

@@ -72,12 +72,13 @@ def payload_of(stored: bytes | str) -> bytes:
 
 def items_of(rows: Iterable[Row]) -> list[Item]:
     """Items from their columns."""
-    return [
-        Item(
-            seq, id_of(key), payload_of(payload), at, lane, due_of(due), rank, segment, attempt, delivery, error, blocks == 1
-        )
-        for seq, key, payload, at, lane, due, rank, segment, attempt, delivery, error, blocks in rows
-    ]  # fmt: skip
+    return [_item_of(*row) for row in rows]
+
+
+def _item_of(seq: int, key: str, payload: bytes | str, at: int, lane: str | None, due: int, *rest: Any) -> Item:
+    rank, segment, attempt, delivery, error, blocks = rest
+    place = (lane, due_of(due), rank, segment)
+    return Item(seq, id_of(key), payload_of(payload), at, *place, attempt, delivery, error, blocks == 1)
 
 
 def receipt_of(row: Row) -> Receipt:

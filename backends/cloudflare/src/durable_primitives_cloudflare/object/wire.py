@@ -6,7 +6,7 @@ An error is a reply like any other: over the platform's RPC only its text would 
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from msgspec import Struct, msgpack
 
@@ -20,7 +20,7 @@ class _Failure(Struct, frozen=True):
 
     kind: str
     args: tuple[str, ...]
-    facts: dict[str, Any]
+    facts: dict[str, str | int | float | bool | list[str] | None]
     issues: tuple[Issue, ...] = ()
 
 
@@ -73,13 +73,13 @@ def _error_of(failure: _Failure) -> DurablePrimitivesError:
         kind = BackendUnavailableError
     error = kind.__new__(kind, *failure.args)
     error.args = failure.args
-    vars(error).update(failure.facts)
+    vars(error).update({name: tuple(fact) if isinstance(fact, list) else fact for name, fact in failure.facts.items()})
     if failure.issues:
         vars(error)["issues"] = failure.issues
     return error
 
 
 def _is_plain(value: object) -> bool:
-    return isinstance(value, str | int | float | bool | None) or (
-        isinstance(value, tuple) and all(isinstance(one, str) for one in value)
-    )
+    if isinstance(value, tuple):
+        return all(isinstance(one, str) for one in cast("tuple[object, ...]", value))
+    return isinstance(value, str | int | float | bool | None)

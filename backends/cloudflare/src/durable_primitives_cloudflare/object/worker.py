@@ -1,3 +1,5 @@
+# pyright: reportMissingImports=false, reportUnknownVariableType=false, reportUnknownMemberType=false
+# pyright: reportUnknownArgumentType=false, reportUntypedBaseClass=false
 """The Durable Object class.  To be imported in a Python Worker only."""
 
 from __future__ import annotations
@@ -29,10 +31,10 @@ class EngineObject(DurableObject):
 
     async def alarm(self, info: Any = None) -> None:
         """The object's one alarm."""
-        await self.start()
+        await self._start()
         await self.host.alarm(int(info.scheduledTime) if info is not None else 0)
 
-    async def start(self) -> None:
+    async def _start(self) -> None:
         """Whoever comes first starts the engine; a start that failed is tried again."""
         async with self._starting:
             if not self._started:
@@ -57,7 +59,7 @@ def make_engine(primitives: DurablePrimitives, *, binding: str = "PRIMITIVES") -
 
 def _method(method: str) -> Callable[..., Awaitable[bytes]]:
     async def call(self: EngineObject, name: str, id: str, request: Any) -> bytes:
-        await self.start()
+        await self._start()  # pyright: ignore[reportPrivateUsage]
         return await self.host.call(method, name, id, to_bytes(request))
 
     call.__name__ = method

@@ -1,9 +1,12 @@
+# pyright: reportMissingImports=false, reportUntypedBaseClass=false
 """What the tests deploy: some definitions, and an entry point that does what a test asks of it."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
+from typing import Any
 from unittest import SkipTest
 from urllib.parse import urlparse
 
@@ -80,7 +83,7 @@ class OneOfMany(WorkersStorage):
         OneOfMany.made += 1
         self._tables = f"store_{OneOfMany.made}_"
 
-    def execute(self, statement: str, *parameters: object) -> object:
+    def execute(self, statement: str, *parameters: object) -> Sequence[Sequence[Any]]:
         return super().execute(statement.replace("durable_", self._tables), *parameters)
 
     def set_alarm(self, at: int) -> None: ...
@@ -127,7 +130,9 @@ class Default(WorkerEntrypoint):
 
     async def enqueue(self, client, name, events, ids=None):
         queue = client.queue(name)
-        results = await asyncio.gather(*(queue.enqueue(e, id=i) for e, i in zip(events, ids or [None] * len(events))))
+        results = await asyncio.gather(
+            *(queue.enqueue(e, id=i) for e, i in zip(events, ids or [None] * len(events), strict=True))
+        )
         return [[r.instance_index, r.duplicate] for r in results]
 
     async def queue_status(self, client, name):

@@ -12,10 +12,18 @@ local function end_items(w, items, settlement, expires_at)
   settle(w, items)
 end
 
+-- End one item that nobody has in hand.  If it waited, those that it held back need wait no longer.
+local function take_out(w, t, items, settlement)
+  end_items(w, items, settlement, forget_at(w, t.at))
+  if items[1].due > 0 and items[1].due < NEVER then
+    arm(w, t.at, t.at)
+  end
+end
+
 local function drop_oldest(w, t, out)
   local seq = finding().oldest_free(w)
   if seq then
-    end_items(w, find_items(w, { seq }), 'cleared', forget_at(w, t.at))
+    take_out(w, t, find_items(w, { seq }), 'cleared')
     out.cleared = out.cleared + 1
   end
 end
@@ -111,7 +119,7 @@ local function cancel(w, t, id)
   if #items == 0 then
     return 'not_found'
   end
-  end_items(w, items, 'cancelled', forget_at(w, t.at))
+  take_out(w, t, items, 'cancelled')
   return 'cancelled'
 end
 

@@ -27,7 +27,7 @@ from durable_primitives.testing.checking.tiers import FIRST, Setting, all_tiers,
 from durable_primitives.testing.checking.trial import known_laws
 from durable_primitives.testing.checking.values import values_for
 from durable_primitives.testing.checking.violation import PropertyViolation
-from durable_primitives.testing.primitives import SimulationWarning
+from durable_primitives.testing.driving import SimulationWarning
 from durable_primitives.testing.simulation import KINDS
 
 MUST = frozenset(tier.__name__ for tier in FIRST)
@@ -79,8 +79,8 @@ def check(
         effects: What the handlers record of what they do outside: nothing may be done twice, or get lost.
         invariants: Functions of a state that must return true, or not raise, after every commit.
         laws: The names of those to hold.
-        budget: How much time of the processor to spend, so that a busy machine finds the same.  By the clock it may take
-            up to four times as long.
+        budget: How much time of the processor to spend, so that a busy machine finds the same; up to four times as long
+            by the clock.
         seed: The same seed tries the same, in the same order, and finds the same.  0 by default.
         resources: As for `create_durable_primitives`: fakes of what handlers talk to.
         unknown: Refused, with the nearest valid name.

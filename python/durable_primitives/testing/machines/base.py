@@ -1,0 +1,201 @@
+"""What the machines of all primitives share: time, failures, and the laws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any, ClassVar, Literal, TypeVar
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+from hypothesis.strategies import SearchStrategy
+
+from durable_primitives.client import PrimitivesClient
+from durable_primitives.durations import format_ms
+from durable_primitives.errors import DefinitionError, DurablePrimitivesError, StorageError
+from durable_primitives.kernel.primitive import Definition
+from durable_primitives.testing.checking.effects import Effects
+from durable_primitives.testing.checking.subject import Invariant, Subject
+from durable_primitives.testing.checking.trial import Trial, known_laws
+from durable_primitives.testing.failing import FailingSite, When
+from durable_primitives.testing.primitives import WORKER, TestPrimitives
+from durable_primitives.testing.simulation import Simulation
+from durable_primitives.testing.simulation.store import finish
+from durable_primitives.testing.strategies import from_schema
+
+T = TypeVar("T")
+
+Strategy = SearchStrategy[Any]
+
+IDS = st.sampled_from(["a", "b"])
+"""Few, so that calls meet."""
+
+EVENT_IDS = st.sampled_from([f"e{number}" for number in range(6)])
+
+_PATIENCE = 3
+"""How often a caller whose call was lost calls again."""
+
+_FAILURES: tuple[tuple[FailingSite, When], ...] = (
+    ("commit", "before"),
+    ("commit", "during"),
+    ("commit", "after"),
+    ("claim", "before"),
+    ("claim", "after"),
+    ("renewal", "before"),
+    ("handler", "before"),
+    ("handler", "after"),
+)
+
+
+class PrimitiveMachine(RuleBasedStateMachine):
+    """A program against one definition in a world of its own, on virtual time.
+
+    Subclass the machine of a primitive, and name the definition::
+
+        class Orders(QueueMachine, of=orders, events=from_schema(Order, sku=st.just("tea"))): ...
+
+    After every step, and at the end, when everything due had time to happen, the laws of the library and of `check`
+    hold, or the step fails with a `PropertyViolation`.
+
+    Args (of the class):
+        of: The definition.
+        events: A strategy of events, or of inputs; derived from the schema if it is left out.
+        sends_to: Definitions that its handlers send to.
+        effects: What the handlers record of what they do outside.
+        invariants: Functions of the state: what they return is false, or they raise, if the state must not be.
+        laws: The names of those to hold.
+    """
+
+    kind: ClassVar[str]
+    _subject: ClassVar[Subject | None] = None
+    _laws: ClassVar[frozenset[str]]
+
+    def __init_subclass__(
+        cls,
+        *,
+        of: Definition | None = None,
+        events: Strategy | None = None,
+        sends_to: Iterable[Definition] = (),
+        effects: Effects | None = None,
+        invariants: Iterable[Invariant] = (),
+        laws: Literal["all"] | Iterable[str] = "all",
+        **others: Any,
+    ) -> None:
+        super().__init_subclass__(**others)
+        if of is None:
+            return
+        if of.kind != cls.kind:
+            raise DefinitionError(
+                f"{cls.__name__} is of {of.name!r}, a {of.kind}, and its machine is that of a {cls.kind}",
+                help=f"derive it from {of.kind.capitalize()}Machine",
+            )
+        cls._subject = Subject(of, *sends_to, effects=effects, invariants=invariants)
+        cls._laws = known_laws(laws)
+        cls._derive(from_schema(cls._schema(of)) if events is None else events)
+
+    # What each primitive says of itself.
+
+    @classmethod
+    def _schema(cls, definition: Any) -> Any:
+        """That of what is sent."""
+        return definition.codec.schema
+
+    @classmethod
+    def _rules(cls, definition: Any, values: Strategy) -> Mapping[str, Mapping[str, Strategy]]:
+        """The arguments of each of its calls: the methods of these names become rules."""
+        raise NotImplementedError
+
+    @classmethod
+    def _pauses(cls, definition: Any) -> list[int]:
+        """Milliseconds that matter to the definition."""
+        raise NotImplementedError
+
+    @classmethod
+    def _derive(cls, values: Strategy) -> None:
+        definition = cls._definition()
+        for name, arguments in cls._rules(definition, values).items():
+            method: Callable[..., None] = getattr(cls, name)
+            setattr(cls, name, rule(**arguments)(method))
+        pauses = dict.fromkeys([1_000, *cls._pauses(definition), 60_000])
+        cls.advance = rule(duration=st.sampled_from(list(map(format_ms, pauses))))(cls.advance)  # type: ignore[method-assign]
+
+    @classmethod
+    def _definition(cls) -> Any:
+        if cls._subject is None:
+            raise DefinitionError(
+                f"{cls.__name__} is of no definition", help=f"class {cls.__name__}({cls.__bases__[0].__name__}, of=...)"
+            )
+        return cls._subject.definition
+
+    # The world.
+
+    def __init__(self) -> None:
+        super().__init__()
+        definition = self._definition()
+        assert self._subject is not None
+        self._trial = Trial(self._subject, lambda *all: Simulation(*all, restarts=True), self._laws)
+        self._trial.simulation.open()
+        self.t = TestPrimitives(self._trial.simulation, "allow", self._trial.rest)
+        """The application, for rules and invariants of your own."""
+        self.name: str = definition.name
+
+    @property
+    def client(self) -> PrimitivesClient:
+        """Of the application."""
+        return self.t.client
+
+    def call(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T | None:
+        """The answer to a call; None if it was refused.  A call that was lost is made again, as callers do."""
+        for _ in range(_PATIENCE):
+            try:
+                return finish(make())
+            except StorageError:
+                continue
+            except DurablePrimitivesError:
+                return None
+        return None
+
+    def check_invariants(self, *arguments: Any, **options: Any) -> None:
+        """Nothing has happened that a law forbids; then the invariants of subclasses."""
+        # Not an `invariant` itself: Hypothesis would print it after every step of an example.
+        self._trial.judge()
+        super().check_invariants(*arguments, **options)
+
+    def teardown(self) -> None:
+        """Let everything come to its end, and look once more."""
+        try:
+            if not self._trial.violations:
+                self._trial.rest()
+                self._trial.judge()
+        finally:
+            self._trial.simulation.close()
+
+    # Time and failures.
+
+    def advance(self, duration: str) -> None:
+        """Let time pass."""
+        finish(self.t.advance(duration))
+
+    @rule()
+    def run_next(self) -> None:
+        """On to the next alarm."""
+        finish(self.t.run_next())
+
+    def _runs(self) -> bool:
+        return self.t.simulation.processes[WORKER].alive
+
+    @precondition(_runs)
+    @rule()
+    def crash(self) -> None:
+        """The worker dies; another one takes its place a second later."""
+        self.t.crash()
+
+    @rule()
+    def restart(self) -> None:
+        """The worker is started again: a deploy."""
+        self.t.restart()
+
+    @rule(failure=st.sampled_from(_FAILURES), times=st.integers(1, 2))
+    def fail(self, failure: tuple[FailingSite, When], times: int) -> None:
+        """The next calls of the store, or executions, go wrong."""
+        site, when = failure
+        self.t.fail(site, when=when, times=times)

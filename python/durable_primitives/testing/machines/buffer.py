@@ -1,0 +1,72 @@
+"""`BufferMachine`: programs against a buffer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hypothesis import strategies as st
+
+from durable_primitives.testing.machines.base import EVENT_IDS, IDS, PrimitiveMachine, Strategy
+
+
+class BufferMachine(PrimitiveMachine):
+    """Programs against a buffer: its calls, time, and failures, under all laws.
+
+    Example:
+        >>> from durable_primitives import Buffer
+        >>> from hypothesis import settings
+        >>> carts = Buffer.make("carts", event_schema=str, max_events=3, execute=lambda ctx: None)
+        >>> class Carts(BufferMachine, of=carts): ...
+        >>> TestCarts = Carts.TestCase
+        >>> TestCarts.settings = settings(TestCarts.settings, max_examples=5, stateful_step_count=10)
+    """
+
+    kind = "buffer"
+
+    @classmethod
+    def _schema(cls, definition: Any) -> Any:
+        return definition.event.schema
+
+    @classmethod
+    def _pauses(cls, definition: Any) -> list[int]:
+        window: int | None = definition.flush_after_ms
+        return [] if window is None else [max(window // 2, 1), window]
+
+    @classmethod
+    def _rules(cls, definition: Any, values: Strategy) -> Mapping[str, Mapping[str, Strategy]]:
+        return {
+            "add": {"id": IDS, "event": values, "event_id": st.none() | EVENT_IDS},
+            "add_many": {"id": IDS, "events": st.lists(values, min_size=1, max_size=4)},
+            "flush": {"id": IDS},
+            "clear": {"id": IDS},
+            "redrive": {},
+            "discard": {},
+        }
+
+    def _buffer(self) -> Any:
+        return self.client.buffer(self.name)
+
+    def add(self, id: str, event: Any, event_id: str | None) -> None:
+        """Add one event."""
+        self.call(lambda: self._buffer().add(id, event, event_id=event_id))
+
+    def add_many(self, id: str, events: list[Any]) -> None:
+        """Add some events at once."""
+        self.call(lambda: self._buffer().add_many(id, events))
+
+    def flush(self, id: str) -> None:
+        """Make the open batch due."""
+        self.call(lambda: self._buffer().flush(id))
+
+    def clear(self, id: str) -> None:
+        """Drop the open batch."""
+        self.call(lambda: self._buffer().clear(id))
+
+    def redrive(self) -> None:
+        """Flush all dead letters again."""
+        self.call(lambda: self._buffer().dead_letters.redrive(lambda _: True))
+
+    def discard(self) -> None:
+        """Delete all dead letters."""
+        self.call(lambda: self._buffer().dead_letters.discard(lambda _: True))
