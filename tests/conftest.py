@@ -24,6 +24,13 @@ MISSING = ("missing: ", "could not import ")
 # Machines that run these tests are shared and slow; a deadline would only measure the neighbours.
 # In CI the examples are always the same ones, so that a failure belongs to the change that shows it.
 hypothesis.settings.register_profile("durable-primitives", deadline=None, derandomize=IN_CI, print_blob=True)
+hypothesis.settings.register_profile(
+    "fuzz",
+    parent=hypothesis.settings.get_profile("durable-primitives"),
+    derandomize=False,
+    max_examples=2_000,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 hypothesis.settings.load_profile("durable-primitives")
 
 

@@ -1,4 +1,4 @@
-"""Replay webhook deliveries: ``python -m examples.webhooks [FILE.jsonl] [--db PATH] [--store URL]``.
+"""Replay webhook deliveries: ``python -m examples.webhooks [FILE.jsonl] [--db PATH] [--backend URL]``.
 
 Kill it whenever you like and start it again: it offers everything once more, what was accepted before is recognised,
 and the rest goes on where it was.
@@ -34,8 +34,8 @@ Pass a file of deliveries, one JSON object per line:
 IMPATIENT = WorkerOptions(lease="1 second", heartbeat="200ms")
 
 
-async def replay(source: list[Delivery], db: Path, latency_s: float, store: str | Backend | None = None) -> Summary:
-    """Run until everything that was ever accepted into `store` (by default `db`) is delivered and in a digest."""
+async def replay(source: list[Delivery], db: Path, store: str | Backend, latency_s: float) -> Summary:
+    """Run until everything that was ever accepted into `store` is delivered and in a digest; `db` names the journal."""
     db.parent.mkdir(parents=True, exist_ok=True)
     with closing(Journal(db.with_suffix(".journal.db"))) as journal:
 
@@ -44,7 +44,7 @@ async def replay(source: list[Delivery], db: Path, latency_s: float, store: str 
             yield Receiver(journal, latency_s)
 
         primitives = create_durable_primitives(deliveries, digests, progress, resources=receiver)
-        async with primitives.open(store or SQLiteBackend(db), options=IMPATIENT) as running:
+        async with primitives.open(store, options=IMPATIENT) as running:
             client = running.client
             await offer(client, journal, source)
             await client.continuous(progress).start("replay", Progress())
@@ -83,7 +83,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="examples.webhooks", description="Replay webhook deliveries, durably.")
     parser.add_argument("file", nargs="?", type=Path, help="JSONL deliveries; this repository's history if left out")
     parser.add_argument("--db", type=Path, default=Path("webhooks-demo.db"), help="the store (default: %(default)s)")
-    parser.add_argument("--store", metavar="URL", help="another store than --db, which then holds the journal only")
+    parser.add_argument("--backend", metavar="URL", help="another store, redis://localhost:6379/0 for one")
     parser.add_argument(
         "--latency-ms", type=int, default=20, help="how long the receiver takes to answer (default: %(default)s)"
     )
@@ -95,7 +95,8 @@ def main(arguments: list[str]) -> int:
     options = parse(arguments)
     try:
         source = from_git() if options.file is None else from_file(options.file)
-        summary = asyncio.run(replay(source, options.db, options.latency_ms / 1000, options.store))
+        store = options.backend or SQLiteBackend(options.db)
+        summary = asyncio.run(replay(source, options.db, store, options.latency_ms / 1000))
     except SourceError as error:
         print(f"examples.webhooks: {error}", USAGE, sep="\n", file=sys.stderr)
         return 2

@@ -1,6 +1,6 @@
 """A worker of the two-process tests: ``python -m tests.acceptance.pair_worker FOLDER NAME [OPTION=VALUE …]``.
 
-It says ``ready`` when it begins, ``started ID`` and ``ran ID AT`` around each event (`AT` is the monotonic clock's
+It says ``ready`` when it begins, ``started ID AT`` and ``ran ID AT`` around each event (`AT` is the monotonic clock's
 time of its start in nanoseconds), ``lost INSTANCE`` when it hears that a lease is another's now, and leaves when it is
 told to.
 """
@@ -68,7 +68,7 @@ def application(folder: Path, name: str) -> Any:
     @Queue.make("work", event_schema=str, concurrency=8)
     async def work(ctx: QueueExecuteContext[str]) -> None:
         at = time.monotonic_ns()
-        say(f"started {ctx.event_id}")
+        say(f"started {ctx.event_id} {at}")
         match ctx.event:
             case "meet":
                 # Goes on when both workers have got something to do.

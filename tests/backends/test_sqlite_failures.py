@@ -156,3 +156,23 @@ def test_every_cause_has_its_class(code: int, committing: bool, kind: type[Stora
     assert (type(failure), failure.outcome, failure.backend) == (kind, outcome, "sqlite")
     assert "app.db" in str(failure)
     assert "what SQLite said" in str(failure)
+
+
+@pytest.mark.parametrize("column", ["dues", "taken", "cancels"])
+async def test_a_record_whose_columns_cannot_be_read_is_damage(tmp_path: Path, column: str):
+    path = tmp_path / "app.db"
+    async with opened(path) as backend:
+        await enqueue(backend, "a")
+    change(path, f"UPDATE durable_instance SET {column} = '0'")
+
+    async with opened(path) as backend:
+        with pytest.raises(StorageCorruptedError, match="is damaged"):
+            await backend.load(QUEUE)
+        with pytest.raises(StorageCorruptedError):
+            await enqueue(backend, "b")
+
+
+def test_an_error_whose_text_is_damaged_too_is_damage(tmp_path: Path):
+    error = UnicodeDecodeError("utf-8", b"\x80", 0, 1, "invalid start byte")
+
+    assert isinstance(storage_error(error, tmp_path), StorageCorruptedError)

@@ -20,10 +20,16 @@ from examples.webhooks import source
 from examples.webhooks.receiver import Entry, Journal, Kind
 from examples.webhooks.source import Delivery, SourceError, from_file, from_git
 from examples.webhooks.summary import summarise
+from tests.acceptance.stores import SERVER, url
 
 ROOT = Path(__file__).parents[2]
 DEMO = [sys.executable, "-m", "examples.webhooks"]
 REPORT = re.compile(r"report +\d+ +(?P<delivered>\d+) delivered")
+
+
+def store_in(folder: Path) -> list[str]:
+    """The arguments that name the store of a test: a file, or a part of the server that is named."""
+    return ["--db", f"{folder}/demo.db", *(["--backend", url(folder)] if SERVER else [])]
 
 
 def write_deliveries(path: Path, count: int) -> Path:
@@ -69,7 +75,7 @@ def kill_demo_beyond(delivered: int, *arguments: str | Path) -> int:
 @pytest.mark.crash
 def test_every_delivery_survives_the_death_of_the_process(tmp_path: Path, crash_rounds: int):
     total = 100 * crash_rounds
-    arguments = (write_deliveries(tmp_path / "deliveries.jsonl", total), "--db", tmp_path / "demo.db")
+    arguments = (write_deliveries(tmp_path / "deliveries.jsonl", total), *store_in(tmp_path))
 
     delivered = 0
 
@@ -86,7 +92,7 @@ def test_every_delivery_survives_the_death_of_the_process(tmp_path: Path, crash_
 
 def test_a_second_run_delivers_nothing_again(tmp_path: Path):
     file = write_deliveries(tmp_path / "deliveries.jsonl", 12)
-    arguments = (file, "--db", tmp_path / "new folder" / "demo.db", "--latency-ms", "0")
+    arguments = (file, *store_in(tmp_path / "new folder"), "--latency-ms", "0")
 
     runs = [run_demo(*arguments), run_demo(*arguments)]
 

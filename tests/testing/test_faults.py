@@ -397,6 +397,21 @@ def handler_fails_at_its_end():
     assert (world.seconds("raised"), world.seconds("returned")) == ([0], [1])
 
 
+@does("handler", "fail during")
+def handler_fails_on_its_way():
+    world = handled("fail during handler 1 of", takes=5)
+    assert (world.begun, world.ended) == (["a", "a"], ["a"]), "what it waited for raised"
+    assert (world.seconds("raised"), world.seconds("returned")) == ([5, 5], [11])
+
+
+@does("handler", "shut down at")
+def process_leaves_while_a_handler_runs():
+    world = handled("shut down at handler 1 of", takes=60)
+    assert world.seconds("raised") == [20], "it was cancelled when the grace was over"
+    assert world.seconds("stop") == [20]
+    assert world.seconds("returned") == [80], "and another worker ran it at once"
+
+
 @does("handler", "delay")
 def handler_takes_too_long():
     world = handled("delay handler 1 of", timeout="1 minute")

@@ -78,3 +78,25 @@ async def test_state_beyond_the_limit_is_an_error_of_the_handler(url: str, prefi
         await jobs.start("j", "small")
         assert str(await caught.get()).startswith("the state is ")
         assert await jobs.get_state("j") == "small"
+
+
+async def test_state_that_a_reducer_makes_too_long_refuses_the_event(url: str, prefix: str):
+    joined = Buffer.make(
+        "joined",
+        event_schema=str,
+        state_schema=str,
+        on_event=lambda ctx: (ctx.state or "") + ctx.event,
+        execute=nothing,
+        flush_after="1 hour",
+    )
+    half = "x" * (MAX_PAYLOAD * 2 // 3)
+    async with create_durable_primitives(joined).connect(RedisBackend(url, prefix=prefix)) as client:
+        buffer = client.buffer(joined)
+        await buffer.add("b", half)
+
+        with pytest.raises(PayloadTooLargeError, match="the state is ") as caught:
+            await buffer.add("b", half, "second")
+
+        assert caught.value.limit == MAX_PAYLOAD
+        assert (await buffer.status("b")).event_count == 1
+        assert not (await buffer.add("b", "small", "second")).duplicate, "it was not accepted"

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 
 import redis
 
-from durable_primitives.kernel.transition import Create, Due, NewItem, Transition
+from durable_primitives.kernel.transition import ClaimRequest, Create, Due, NewItem, Transition
 from durable_primitives_redis import RedisBackend
 from durable_primitives_redis.backend import RECHECK_SECONDS
 
@@ -93,6 +93,26 @@ async def test_alarm_that_comes_nearer_and_is_not_due_rings_when_it_is(
     await waiting
 
     assert soon <= backend.time() * 1000 < soon + RECHECK_SECONDS * 1000 / 4
+
+
+async def test_end_of_a_lease_is_told_only_if_it_comes_before_workers_look_for_themselves(
+    backend: RedisBackend, url: str
+):
+    with redis.Redis.from_url(url) as client:
+
+        def messages() -> int:
+            return int(client.info("commandstats").get("cmdstat_publish", {"calls": 0})["calls"])
+
+        look_ms = int(RECHECK_SECONDS * 1000)
+        for lease_ms, told in ((3 * look_ms, 0), (look_ms + 2_000, 1), (2_000, 1)):
+            before = messages()
+            claim = ClaimRequest(owner="one", at=int(backend.time() * 1000), lease_ms=lease_ms, limit=1, take=1)
+            outcomes, claims = await backend.commit([append(1)], claim)
+
+            assert outcomes[0].verdict == "applied"
+            assert len(claims) == 1
+            assert messages() - before == told
+            await backend.commit([Transition(instance="queue:orders:1", at=0, erase=True)])
 
 
 async def test_waiting_costs_the_server_nothing(backend: RedisBackend, url: str):

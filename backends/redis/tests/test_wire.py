@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
 import msgspec
 import pytest
 
+from durable_primitives.errors import StorageError
 from durable_primitives.kernel import record, transition
-from durable_primitives_redis import RedisBackend
+from durable_primitives_redis import RedisBackend, spreading
+
+from .clusters import TestCluster
+from .conftest import open_backend
+from .servers import Server
 
 FIELDS: dict[type[msgspec.Struct], str] = {
     transition.Transition: "instance at guard erase create remember put remove reschedule give_back mark bury redrive "
@@ -77,6 +87,73 @@ async def test_large_batch_leaves_in_parts_and_in_order(backend: RedisBackend):
 
     assert [outcome.count for outcome in outcomes] == list(range(900, 18_900, 900))
     assert [item.payload for item in claim.items] == [b"%d" % number for number in range(18_000)]
+
+
+@pytest.mark.parametrize("on", ["server", "cluster"])
+async def test_batch_of_more_bytes_than_a_command_takes_leaves_in_parts(
+    on: str,
+    make_server: Callable[..., Server],
+    opened: AsyncExitStack,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """As they come, servers take 512 MiB at once, and break the connection of whoever sends more."""
+    monkeypatch.setattr(spreading, "MOST_BYTES", 1 << 20)
+    limit = {"proto_max_bulk_len": "1536kb"}
+    if on == "server":
+        url = make_server(**limit).url
+    else:
+        cluster = TestCluster(tmp_path, [limit] * 3)
+        opened.callback(cluster.stop)
+        await asyncio.to_thread(cluster.start)
+        url = cluster.url
+    backend = await open_backend(RedisBackend(url), opened)
+    payload = bytes(256 << 10)
+    live = transition.Create(status="live")
+    batch = [
+        transition.Transition(
+            instance=f"queue:orders:{n % 3}", at=0, create=live, append=(transition.NewItem(f"e{n}", payload),)
+        )
+        for n in range(30)
+    ]
+
+    outcomes, _ = await backend.commit(batch)
+
+    assert [outcome.count for outcome in outcomes] == [n // 3 + 1 for n in range(30)]
+    items = await backend.items("queue:orders:0", 0, 0, 2)
+    assert [item.id for item in items] == ["e0", "e3"]
+
+
+async def test_commit_in_parts_is_not_overtaken(backend: RedisBackend):
+    live = transition.Create(status="live")
+
+    def append(numbers: range) -> transition.Transition:
+        items = tuple(transition.NewItem(None, b"%d" % number) for number in numbers)
+        return transition.Transition(instance="queue:orders:1", at=0, create=live, append=items)
+
+    many = [append(range(first, first + 900)) for first in range(0, 18_000, 900)]
+    await asyncio.gather(backend.commit(many), backend.commit([append(range(18_000, 18_001))]))
+
+    assert [int(item.payload) for item in await backend.items("queue:orders:1", 0, 0, 20_000)] == list(range(18_001))
+
+
+async def test_change_that_no_server_takes_is_refused_before_anything_is_sent(
+    backend: RedisBackend, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(spreading, "LARGEST_BYTES", 1000)
+    live = transition.Create(status="live")
+    batch = [
+        transition.Transition(
+            instance="queue:orders:1", at=0, create=live, append=(transition.NewItem("a", b"x" * size),)
+        )
+        for size in (10, 1001)
+    ]
+
+    with pytest.raises(StorageError, match="is 1001 bytes long and the limit is 1000; send fewer") as caught:
+        await backend.commit(batch)
+
+    assert caught.value.outcome == "not_applied"
+    assert (await backend.load("queue:orders:1")).record is None
 
 
 async def test_more_items_than_a_command_takes(backend: RedisBackend):

@@ -8,16 +8,19 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from durable_primitives.engine.group_commit import GroupCommit
-from durable_primitives.errors import LeaseLostError
+from durable_primitives.errors import LeaseLostError, PayloadTooLargeError
 from durable_primitives.events import EventTracker
 from durable_primitives.kernel.decision import NOTHING, Decision
 from durable_primitives.kernel.ids import instance_id
 from durable_primitives.kernel.primitive import Call, Definition, Operation, Primitive, Registry
-from durable_primitives.kernel.transition import Claim, Outcome
+from durable_primitives.kernel.transition import Claim, Outcome, Transition
 from durable_primitives.services.environment import Environment
 from durable_primitives.services.metadata import park_orphan, revive, tell_recovered
 from durable_primitives.services.ownership import Ownership
 from durable_primitives.spi import Backend, Runtime
+
+ENVELOPE_BYTES = 65_536
+"""What a record may say besides the payload that it holds."""
 
 _TOLD = ("applied", "full")
 
@@ -105,11 +108,22 @@ class DurablePrimitivesEngine:
             decision: Decision[Any] = handler(instance, snapshot, request, self.runtime.now())
             if decision.transition is None:
                 return self._finish(instance, decision, NOTHING)
+            self._check_size(decision.transition)
             outcome = self.commits.submit(decision.transition)
             if not isinstance(outcome, Outcome):
                 outcome = await outcome
             if outcome.verdict != "conflict" and outcome.verdict != "fenced":
                 return self._finish(instance, decision, outcome)
+
+    def _check_size(self, transition: Transition) -> None:
+        """What is made of several payloads, as a state is, may have become longer than what the store takes."""
+        limit = self._environment.max_payload
+        if limit is None:
+            return
+        stored = [] if transition.put is None else [transition.put.data]
+        size = max(map(len, (*stored, *(item.payload for item in transition.append))), default=0)
+        if size > limit + ENVELOPE_BYTES:
+            raise PayloadTooLargeError(size, limit, "state")
 
     def _finish(self, instance: str, decision: Decision[Any], outcome: Outcome) -> Any:
         if self.tracker.enabled and decision.events is not None and outcome.verdict in _TOLD:

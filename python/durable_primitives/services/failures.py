@@ -16,5 +16,12 @@ def encode_failure(error: ErrorInfo) -> str:
 
 
 def decode_failure(text: str | None) -> ErrorInfo | None:
-    """Back from `encode_failure`."""
-    return None if text is None else _decoder.decode(text)
+    """Back from `encode_failure`.  A damaged text is no reason to refuse the work that it stands beside."""
+    if text is None:
+        return None
+    try:
+        return _decoder.decode(text)
+    except MemoryError:
+        raise
+    except Exception:
+        return ErrorInfo("unknown", "what was stored about this failure cannot be read")

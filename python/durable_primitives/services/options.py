@@ -41,3 +41,21 @@ def whole_number(value: object, what: str, *, at_least: int = 1) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
         raise DefinitionError(f"{what} must be a whole number of at least {at_least}, got {value!r}")
     return value
+
+
+def text_or_none(value: object, what: str) -> str | None:
+    """`value`, if it is None or text that a store can keep."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise DefinitionError(f"{what} must be text, got {type(value).__name__}")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise DefinitionError(f"{what} must be valid Unicode text, got a lone surrogate") from None
+    return value
+
+
+def not_a_cursor(cursor: str) -> DefinitionError:
+    """The error for a cursor that no page came with."""
+    return DefinitionError(f"{cursor!r} is no cursor of this listing", help="pass the cursor of the page before")

@@ -3,7 +3,8 @@
 A backend needs this, the kernel's types and the errors, and nothing else.
 
 A `Backend` is a `Storage` and a `Scheduler` in one object; `Runtime` is the only door for time, randomness and ids.
-Backends that talk to a service share `StoreClock` (its time), `Bell` (when to look again), `split` and `gathered`.
+Backends that talk to a service share `StoreClock` (its time), `Bell` (when to look again), `split`, `gathered` and
+`raise_failure`.
 """
 
 from durable_primitives._core import xxh3_64
@@ -12,7 +13,7 @@ from durable_primitives.spi.clock import StoreClock
 from durable_primitives.spi.loading import open_backend
 from durable_primitives.spi.opening import check_closed, check_open
 from durable_primitives.spi.runtime import Runtime, SystemRuntime
-from durable_primitives.spi.spreading import gathered, split
+from durable_primitives.spi.spreading import gathered, raise_failure, split
 from durable_primitives.spi.waking import Bell
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "check_open",
     "gathered",
     "open_backend",
+    "raise_failure",
     "split",
     "xxh3_64",
 ]

@@ -20,14 +20,19 @@ class BackendFactory(Protocol):
 def open_backend(where: str | Backend) -> Backend:
     """The backend that a URL names (or the given one), not yet opened.
 
-    Raises `DefinitionError` for a scheme that no installed distribution provides.
+    Raises `DefinitionError` for what is no URL, or one with a scheme that no installed distribution provides.
     """
     if not isinstance(where, str):
         return where
     # Costly to import, and needed once per process.
     from importlib.metadata import entry_points
 
-    scheme = urlsplit(where).scheme
+    try:
+        scheme = urlsplit(where).scheme
+    except ValueError as error:
+        raise DefinitionError(
+            f"the backend is given as something that is no URL ({error})", help="write for example sqlite:///app.db"
+        ) from None
     for point in entry_points(group=GROUP, name=scheme):
         factory: BackendFactory = point.load()
         return factory.from_url(where)

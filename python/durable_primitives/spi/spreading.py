@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
 from durable_primitives.errors import StorageError
@@ -27,6 +27,12 @@ def split(groups: Iterable[int]) -> dict[int, list[int]]:
 async def gathered(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     """All results.  They begin in their order.  If some of several failed, what became of the whole is unknown."""
     results = await asyncio.gather(*calls, return_exceptions=True)
+    raise_failure(results)
+    return [result for result in results if not isinstance(result, BaseException)]
+
+
+def raise_failure(results: Sequence[object]) -> None:
+    """Raise the first of those results that are exceptions; its outcome is that of all of them together."""
     failures = [result for result in results if isinstance(result, BaseException)]
     for failure in failures:
         if isinstance(failure, StorageError) and (
@@ -34,4 +40,3 @@ async def gathered(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
         ):
             failure.outcome = "unknown"
         raise failure
-    return [result for result in results if not isinstance(result, BaseException)]

@@ -328,6 +328,10 @@ async def _opened(primitives: TestPrimitives) -> AsyncGenerator[TestPrimitives]:
 @asynccontextmanager
 async def _held(trial: Trial) -> AsyncGenerator[TestPrimitives]:
     with trial.simulation:
-        yield TestPrimitives(trial.simulation, "allow", trial.rest)
+        try:
+            yield TestPrimitives(trial.simulation, "allow", trial.rest)
+        except Exception as error:
+            trial.judge(error)  # which comes of the other
+            raise
         trial.rest()
         trial.judge()

@@ -13,6 +13,8 @@ from msgspec import Struct
 from pydantic import BaseModel, Field
 
 from durable_primitives import (
+    Buffer,
+    BufferExecuteContext,
     Cancel,
     DeadLetter,
     Queue,
@@ -178,3 +180,20 @@ async def patient(ctx: QueueExecuteContext[str]) -> None:
         if ctx.cancelled:
             raise Snooze("5 seconds")
         await asyncio.sleep(1)
+
+
+class Delivery(Struct):
+    delivery: str
+    kind: str
+
+
+@Buffer.make("noted_kinds", event_schema=str, flush_after="1 minute", max_events=5)
+async def noted_kinds(ctx: BufferExecuteContext[list[str]]) -> None:
+    """What the queue below sends to."""
+
+
+@specimens.keeps()
+@Queue.make("noted", event_schema=Delivery, concurrency=2, partition_key=lambda event: event.kind)
+async def noted(ctx: QueueExecuteContext[Delivery]) -> None:
+    """Sends on under the id that the sender gave: a delivery that comes in twice is noted once, whichever is first."""
+    await ctx.client.buffer(noted_kinds).add("all", ctx.event.kind, event_id=ctx.event.delivery)

@@ -34,7 +34,7 @@ class RemoteHarness:
         return backend
 
 
-@pytest.mark.timeout(300)  # the histories of the model are long
+@pytest.mark.timeout(900)  # the histories of the model are long: thousands of requests, one after the other
 @pytest.mark.parametrize(
     ("name", "partitions"),
     [(name, 1) for name in CASES] + [(name, 3) for name in CASES if name.startswith(SPREAD)],

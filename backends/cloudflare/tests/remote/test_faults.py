@@ -81,13 +81,35 @@ async def test_a_lost_answer_of_a_host_that_began_anew_is_unknown(
         backend = await behind(proxy, host, prefix, opened)
         proxy.lose, proxy.before_loss = 1, restart
 
-        with pytest.raises(StorageError, match="began anew") as caught:
+        with pytest.raises(StorageError, match="no longer knows") as caught:
             await backend.commit([append(NewItem(None, b"x"))])
 
         assert caught.value.outcome == "unknown"
         assert len(await backend.items(ONE, 0, 0, 10)) == 1
         (outcome,), _ = await backend.commit([append(NewItem(None, b"y"))])
         assert outcome.accepted[0].seq == 2
+
+
+async def test_a_lost_answer_that_was_forgotten_is_unknown(
+    make_host: Callable[..., Host], prefix: str, opened: AsyncExitStack
+):
+    """Its memory is small: what it cannot say it does not do twice."""
+    host = make_host(changes={"MOST_ANSWERS = 10_000": "MOST_ANSWERS = 2"})
+    others = [await open_backend(host.backend(prefix, listen=None), opened) for _ in range(3)]
+
+    async def distract() -> None:
+        for other in others:
+            await other.commit([append(NewItem(None, b"other"))])
+
+    async with Proxy(host.workerd.port) as proxy:
+        backend = await behind(proxy, host, prefix, opened)
+        proxy.lose, proxy.before_loss = 1, distract
+
+        with pytest.raises(StorageError, match="no longer knows") as caught:
+            await backend.commit([append(NewItem(None, b"x"))])
+
+        assert caught.value.outcome == "unknown"
+        assert len(await backend.items(ONE, 0, 0, 10)) == 4
 
 
 async def test_a_host_that_is_away_has_applied_nothing(

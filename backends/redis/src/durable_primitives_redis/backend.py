@@ -19,6 +19,7 @@ from durable_primitives_redis.failures import BACKEND
 from durable_primitives_redis.lifeline import Lifeline
 from durable_primitives_redis.link import Channel, Link
 from durable_primitives_redis.listener import Listener
+from durable_primitives_redis.partitions import Partitions
 from durable_primitives_redis.storage import Storage
 
 RECHECK_SECONDS = 10.0
@@ -112,7 +113,10 @@ class RedisBackend:
             for node in link.nodes():
                 check_server(await node.call("INFO"), self.url, cluster=link.spread)
             lifeline = Lifeline(link.twin)
-            storage = Storage(link, lifeline, self._clock, f"{self._prefix}:{namespace}", self._partitions)
+            partitions = Partitions(f"{self._prefix}:{namespace}", self._partitions, spread=link.spread)
+            storage = Storage(link, lifeline, self._clock, partitions)
+            committing = storage.committing
+            committing.claiming.on_late = self._bell.ring
             settings = await storage.open(settings_for(self._partitions))
             check_settings(settings, self._partitions, self.url)
             await storage.next_due()
@@ -121,7 +125,7 @@ class RedisBackend:
             raise
         self._pid = os.getpid()
         self._link, self._lifeline, self._storage = link, lifeline, storage
-        self._listener = Listener(link.addresses, storage.channel, storage.client, self._bell)
+        self._listener = Listener(link.addresses, committing.channel, committing.client, self._bell)
         self._listening = False
 
     async def close(self) -> None:
@@ -144,7 +148,7 @@ class RedisBackend:
         if not transitions and request is None:
             return (), ()
         try:
-            reply = await storage.commit(transitions, request)
+            reply = await storage.committing.commit(transitions, request)
         except StorageError as error:
             if error.outcome == "unknown":
                 # It may have brought an alarm nearer.

@@ -53,6 +53,8 @@ class ClusterLink:
         """All nodes that we ever heard of: any of them knows the others."""
         self._reading: asyncio.Task[StorageError | None] | None = None
         self._dropping: set[asyncio.Task[None]] = set()
+        self._moving: set[int] = set()
+        """Slots that refused the last call."""
         self._closed = False
 
     async def open(self) -> None:
@@ -84,6 +86,13 @@ class ClusterLink:
         # The nodes that were named at the beginning may be gone.
         return ClusterLink(self._address, self._seconds, tuple(self._known.values()))
 
+    def is_held_up(self, key: str) -> bool:
+        """Whether calls with this key get no answer while others do: its slot is on its way, or its node is away."""
+        slot = key_slot(key.encode())
+        place = self._owners[slot]
+        link = None if place is None else self._links.get(place)
+        return place is None or slot in self._moving or (link is not None and link.in_trouble)
+
     def _primaries(self) -> Sequence[_Place]:
         return [place for place in dict.fromkeys(self._owners) if place is not None]
 
@@ -100,7 +109,9 @@ class ClusterLink:
             try:
                 if link is None:
                     raise self._unserved(slot)
-                return await link.evaluate(script, keys, args, until)
+                reply = await link.evaluate(script, keys, args, until)
+                self._moving.discard(slot)
+                return reply
             except StorageError as error:
                 left = link is not None and link not in self._links.values()
                 unknown = unknown or error.outcome == "unknown"
@@ -110,6 +121,7 @@ class ClusterLink:
                         # What was sent to another node before, or to a node that left, may have had its effect.
                         error.outcome = "unknown"
                     raise
+                self._moving.add(slot)
             await asyncio.sleep(pause)
             pause = min(max(2 * pause, FIRST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
 

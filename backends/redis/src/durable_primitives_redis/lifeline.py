@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from durable_primitives.spi import gathered
 from durable_primitives_redis.link import Channel
 from durable_primitives_redis.scripts import Script
 
@@ -21,21 +22,24 @@ class Lifeline:
         self._thread: threading.Thread | None = None
         self._link: Channel | None = None
 
-    def run(self, script: Script, key: str, *args: bytes | str) -> Any:
-        """The reply of a script; blocks.  Raises a `StorageError`."""
+    def run(self, script: Script, calls: Sequence[tuple[str, *tuple[bytes | str, ...]]]) -> list[Any]:
+        """The replies of a script that is called with several keys and their arguments; blocks.
+
+        Raises a `StorageError` if one of the calls failed; all others have had their effect by then.
+        """
         with self._lock:
             if self._loop is None:
                 self._start()
             loop = self._loop
         assert loop is not None
-        return asyncio.run_coroutine_threadsafe(self._run(script, key, args), loop).result()
+        return asyncio.run_coroutine_threadsafe(self._run(script, calls), loop).result()
 
-    async def _run(self, script: Script, key: str, args: tuple[bytes | str, ...]) -> Any:
+    async def _run(self, script: Script, calls: Sequence[tuple[str, *tuple[bytes | str, ...]]]) -> list[Any]:
         if self._link is None:
             link = self._make_link()
             await link.open()
             self._link = link
-        return await self._link.run(script, key, *args)
+        return await gathered(self._link.run(script, *call) for call in calls)
 
     def _start(self) -> None:
         self._loop = asyncio.new_event_loop()

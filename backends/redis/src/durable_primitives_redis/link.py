@@ -13,7 +13,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
-from hiredis import pack_command
+from hiredis import pack_command  # pyright: ignore[reportUnknownVariableType]
 
 from durable_primitives.errors import BackendUnavailableError, Outcome, StorageError
 from durable_primitives.logs import get_logger
@@ -46,6 +46,7 @@ class Channel(Protocol):
     def nodes(self) -> Sequence[Link]: ...
     def addresses(self) -> Sequence[Address]: ...
     def twin(self) -> Channel: ...
+    def is_held_up(self, key: str) -> bool: ...
     async def run(self, script: Script, key: str, *args: bytes | str) -> Any: ...
 
 
@@ -149,6 +150,15 @@ class Link:
     def addresses(self) -> Sequence[Address]:
         """Where messages are heard, at any of them."""
         return (self._address,)
+
+    def is_held_up(self, key: str) -> bool:
+        """Whether calls with this key get no answer while others do: none, here."""
+        return False
+
+    @property
+    def in_trouble(self) -> bool:
+        """Whether the connection broke, or could not be made, and is not there again."""
+        return self._connection is None and self._trouble is not None
 
     def twin(self) -> Link:
         """Another link to the same place, which is not open, for another event loop."""

@@ -42,7 +42,7 @@ class SQLiteBackend:
             every process; a loss of power may take the last commits with it, and leaves the rest consistent.
 
     Raises:
-        DefinitionError: The path is empty or names a database in memory.
+        DefinitionError: The path is empty, no path of a file, or names a database in memory.
 
     Example:
         >>> SQLiteBackend("app.db").url
@@ -57,7 +57,10 @@ class SQLiteBackend:
             raise DefinitionError(f"durability must be 'full' or 'normal', got {durability!r}")
         self._name = name
         # The files beside the database belong to the file itself, whatever link leads to it.
-        self._path = Path(os.path.realpath(name))
+        try:
+            self._path = Path(os.path.realpath(name))
+        except ValueError as error:
+            raise DefinitionError(f"{name!r} is no path that a file can have ({error})") from None
         self._durability: Durability = durability
         self._pid = 0
         self._writer: OwnerThread[Writer] | None = None

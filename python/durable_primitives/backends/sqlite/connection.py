@@ -8,7 +8,7 @@ from sqlite3 import Connection
 from typing import TYPE_CHECKING, Literal
 
 from durable_primitives.backends.sqlite import native
-from durable_primitives.backends.sqlite.failures import BACKEND, storage_error
+from durable_primitives.backends.sqlite.failures import BACKEND, ERRORS, storage_error
 from durable_primitives.backends.sqlite.schema import check, migrate
 from durable_primitives.backends.sqlite.statements import sql
 from durable_primitives.backends.sqlite.store import PythonStore, Store
@@ -65,7 +65,7 @@ def open_store(path: Path, namespace: str, durability: Durability) -> Store:
             return _open_native(library, path, key, durability)
         keep = True
         return PythonStore(connection, key)
-    except sqlite3.Error as error:
+    except ERRORS as error:
         raise storage_error(error, path) from error
     finally:
         if not keep:
@@ -90,7 +90,7 @@ def open_reader(path: Path, namespace: str) -> tuple[Connection, int]:
     try:
         connection.execute("PRAGMA query_only = ON")
         return connection, _namespace_key(connection, namespace)
-    except sqlite3.Error as error:
+    except ERRORS as error:
         connection.close()
         raise storage_error(error, path) from error
 
@@ -117,7 +117,7 @@ def _connect(path: Path) -> Connection:
         connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, cached_statements=256)
         for setting in _SETTINGS:
             connection.execute(f"PRAGMA {setting}")
-    except sqlite3.Error as error:
+    except ERRORS as error:
         if connection is not None:
             connection.close()
         raise storage_error(error, path) from error

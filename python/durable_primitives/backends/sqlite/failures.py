@@ -29,11 +29,14 @@ _CAUSES: dict[int, tuple[type[StorageError], str]] = {
     sqlite3.SQLITE_NOTADB: (StorageNotRecognizedError, "the file {path} is not an SQLite database"),
     sqlite3.SQLITE_CORRUPT: (StorageCorruptedError, "the database {path} is damaged"),
 }
+ERRORS = (sqlite3.Error, UnicodeDecodeError)
+"""What `sqlite3` raises.  A damaged schema can end up in the text of its error, which is then no UTF-8."""
+
 _UNCERTAIN = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT}
 """When COMMIT itself fails with one of these, the write may or may not have reached the disk."""
 
 
-def storage_error(error: sqlite3.Error, path: Path, *, committing: bool = False) -> StorageError:
+def storage_error(error: Exception, path: Path, *, committing: bool = False) -> StorageError:
     """What to raise, with `error` as its cause.
 
     Args:
@@ -41,7 +44,8 @@ def storage_error(error: sqlite3.Error, path: Path, *, committing: bool = False)
         path: The database.
         committing: COMMIT was under way, so that a failing disk leaves it open whether the write took effect.
     """
-    cause = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    damaged = isinstance(error, UnicodeDecodeError)
+    cause = sqlite3.SQLITE_CORRUPT if damaged else getattr(error, "sqlite_errorcode", 0) & 0xFF
     kind, message = _CAUSES.get(cause, (StorageError, "the database {path} refused the change"))
     outcome: Outcome = "unknown" if committing and cause in _UNCERTAIN else "not_applied"
     return kind(f"{message.format(path=path)} ({error})", backend=BACKEND, outcome=outcome)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from sqlite3 import Connection
 
 from durable_primitives.backends.sqlite.connection import open_reader
-from durable_primitives.backends.sqlite.failures import storage_error
+from durable_primitives.backends.sqlite.failures import ERRORS, storage_error
 from durable_primitives.backends.sqlite.rows import items_of, json_array, letters_of, receipts_of, record_of
 from durable_primitives.backends.sqlite.statements import sql
 from durable_primitives.kernel.record import DeadLetter, Item, Record, Snapshot, Tally
@@ -83,7 +82,7 @@ class Reader:
                 yield self._connection
             finally:
                 self._connection.rollback()
-        except sqlite3.Error as error:
+        except ERRORS as error:
             raise storage_error(error, self._path) from error
 
 

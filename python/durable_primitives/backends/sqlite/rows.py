@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import json, structs
 
 from durable_primitives.kernel.record import DeadLetter, Item, Receipt, Record
 
+T = TypeVar("T")
+
 Row = Sequence[Any]
 
 _encode = json.encode
-_dues = json.Decoder(dict[str, int]).decode
-_sequences = json.Decoder(tuple[int, ...]).decode
+_dues_decoder = json.Decoder(dict[str, int])
+_sequences_decoder = json.Decoder(tuple[int, ...])
 _NONE = "[]"
 
 
 def json_array(values: Iterable[object]) -> str:
     """A parameter for ``json_each``."""
     return _encode(list(values)).decode()
+
+
+def _decoded(decoder: json.Decoder[T], text: str) -> T:
+    try:
+        return decoder.decode(text)
+    except Exception as error:
+        # As SQLite itself reports what is wrong in its own part of the file.
+        damage = sqlite3.DatabaseError(f"a column of an instance cannot be read: {error}")
+        damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise damage from error
 
 
 def record_of(row: Row) -> Record:
@@ -31,15 +44,15 @@ def record_of(row: Row) -> Record:
         version=row[3],
         generation=row[4],
         held=row[5] == 1,
-        dues=_dues(row[6]),
+        dues=_decoded(_dues_decoder, row[6]),
         linger_ms=row[7],
         purge_at=row[8],
         token=row[9],
         owner=row[10],
         lease_until=row[11],
         deliveries=row[12],
-        taken=_sequences(row[13]) if row[13] != _NONE else (),
-        cancels=_sequences(row[14]) if row[14] != _NONE else (),
+        taken=_decoded(_sequences_decoder, row[13]) if row[13] != _NONE else (),
+        cancels=_decoded(_sequences_decoder, row[14]) if row[14] != _NONE else (),
         sequence=row[15],
         count=row[16],
         segment=row[17],

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from durable_primitives.backends.sqlite.connection import BUSY_SECONDS, Durability, open_store
-from durable_primitives.backends.sqlite.failures import BACKEND, storage_error
+from durable_primitives.backends.sqlite.failures import BACKEND, ERRORS, storage_error
 from durable_primitives.backends.sqlite.store import Store
 from durable_primitives.backends.sqlite.turn import Turn
 from durable_primitives.errors import BackendUnavailableError
@@ -65,7 +64,7 @@ class Writer:
             store = self._opened()
             try:
                 yield store
-            except sqlite3.Error as error:
+            except ERRORS as error:
                 failure = storage_error(error, self._path, committing=store.committing)
                 if failure.outcome == "unknown" or store.in_transaction:
                     # What the disk holds is known again only to a connection that reads it anew.

@@ -16,6 +16,7 @@ from durable_primitives.primitives.buffer.definition import BufferDefinition
 from durable_primitives.primitives.buffer.orchestrator import NoRequest
 from durable_primitives.primitives.buffer.queries import InstancesRequest
 from durable_primitives.primitives.buffer.results import (
+    STATES,
     AddResult,
     AddResults,
     BufferStatus,
@@ -26,6 +27,7 @@ from durable_primitives.primitives.buffer.results import (
 )
 from durable_primitives.primitives.buffer.stored import Batch
 from durable_primitives.services.limits import limited
+from durable_primitives.services.options import choice, text_or_none, whole_number
 from durable_primitives.services.senders import Sender
 
 E = TypeVar("E")
@@ -67,6 +69,8 @@ class BufferClient(Generic[E, S]):
         Raises:
             ValidationError: The event or an id is not valid; nothing was written.
             ReducerError: `on_event` raised, or returned what is not a state; nothing was written.
+            PayloadTooLargeError: The store does not take so long an event, or the state that it makes; nothing was
+                written.
         """
         results = await self._add(check_id(id), (self._item(event, event_id),))
         return results[0]
@@ -154,7 +158,12 @@ class BufferClient(Generic[E, S]):
             limit: At most so many.
             cursor: Goes on where the page ended that it came with.
         """
-        request = InstancesRequest(prefix or "", status, limit, cursor)
+        request = InstancesRequest(
+            text_or_none(prefix, "prefix") or "",
+            None if status is None else choice(status, STATES, "status"),
+            whole_number(limit, "limit"),
+            text_or_none(cursor, "cursor"),
+        )
         page: Page[BufferSummary] = await self._ask("", "list", request)
         return page
 

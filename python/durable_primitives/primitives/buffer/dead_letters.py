@@ -17,6 +17,7 @@ from durable_primitives.primitives.buffer.queries import LettersRequest
 from durable_primitives.primitives.buffer.results import BufferDeadLetter
 from durable_primitives.primitives.buffer.stored import instance_of, read_batch
 from durable_primitives.services.failures import decode_failure
+from durable_primitives.services.options import text_or_none, whole_number
 
 S = TypeVar("S")
 _PAGE = 500
@@ -40,7 +41,7 @@ class BufferDeadLetters(Generic[S]):
             cursor: Goes on where the page ended that it came with.
         """
         where = "" if id is None else check_id(id)
-        request = LettersRequest(limit, cursor)
+        request = LettersRequest(whole_number(limit, "limit"), text_or_none(cursor, "cursor"))
         page: Page[DeadLetter] = await self._deliver(
             Call("buffer", self._definition.name, where, "dead_letters", request)
         )
@@ -86,7 +87,7 @@ class BufferDeadLetters(Generic[S]):
 
     async def _ask(self, flush_id: str, operation: str, otherwise: Any) -> Any:
         """Ask the instance that the batch belongs to; `otherwise` if it is none of this buffer's."""
-        instance = instance_of(flush_id)
+        instance = instance_of(text_or_none(flush_id, "flush_id") or "")
         if instance.count(":") < 2:
             return otherwise
         kind, name, id = split_instance(instance)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeVar, get_args
 
 from msgspec import Struct
 
@@ -16,6 +16,8 @@ Status = Literal["not_found", "idle", "buffering", "flushing", "retrying", "orph
 """The first that holds, from the right: `failed` and `orphaned` instances cannot run here and keep every byte;
 `retrying`: a batch failed and waits for its next attempt; `flushing`: a sealed batch is handed over or waits for its
 turn; `buffering`: events gather; `idle`: nothing is stored but the ids of past events."""
+
+STATES: tuple[Status, ...] = get_args(Status)
 
 
 class AddResult(Struct, frozen=True, gc=False):

@@ -6,13 +6,15 @@ Each is a MessagePack array that begins with the version of its format; new fiel
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Literal, Protocol, TypeVar
+from functools import partial
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct, field
 
 from durable_primitives.errors import SerializationError
 from durable_primitives.kernel.record import TERMINATED, Item, Record
+from durable_primitives.services.versioned import Count, Instant, decode_versioned
 
 FlushReason = Literal["max_events", "max_bytes", "flush_after", "debounce", "max_wait", "manual"]
 """What sealed a batch."""
@@ -28,20 +30,20 @@ class Folded(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
 
     format: int = FORMAT
     state: bytes
-    count: int
-    first_at: int
-    last_at: int
+    count: Count
+    first_at: Instant
+    last_at: Instant
 
 
 class Flush(Struct, frozen=True, array_like=True, gc=False):
     """The one batch that is being handed over."""
 
     flush_id: str
-    segment: int | None
+    segment: Count | None
     """Its number; None for a dead letter that runs again."""
-    attempt: int = 0
+    attempt: Count = 0
     """Finished tries."""
-    retry_at: int | None = None
+    retry_at: Instant | None = None
     """When the next try is due; None while one runs."""
 
 
@@ -49,7 +51,7 @@ class Stored(Struct, frozen=True, kw_only=True, array_like=True):
     """The record's own part.  The open batch's number, count and times are the store's (`Record.segment…`)."""
 
     format: int = FORMAT
-    ended: int = 0
+    ended: Count = 0
     """The last batch that came to its end.  Those after it, up to the open one, are sealed and wait in order."""
     flush: Flush | None = None
     reasons: dict[int, FlushReason] = field(default_factory=dict[int, FlushReason])
@@ -60,7 +62,7 @@ class Stored(Struct, frozen=True, kw_only=True, array_like=True):
     """The open batch, if a reducer gathers it."""
     last_error: str | None = None
     """Encoded `ErrorInfo` of the last failed try, until a batch is flushed."""
-    buried: int = 0
+    buried: Count = 0
     """Batches that ever became dead letters: an instance with none need not be asked for them."""
 
 
@@ -69,25 +71,19 @@ class Batch(Struct, frozen=True, kw_only=True, array_like=True):
 
     format: int = FORMAT
     reason: FlushReason
-    count: int
-    first_at: int
-    last_at: int
+    count: Count
+    first_at: Instant
+    last_at: Instant
     events: tuple[bytes, ...] = ()
     state: bytes | None = None
     """What a reducer made of those events that are not in `events`."""
 
 
-class _Versioned(Protocol):
-    @property
-    def format(self) -> int: ...
-
-
-_V = TypeVar("_V", bound=_Versioned)
-
 _encoder = msgspec.msgpack.Encoder()
 _stored = msgspec.msgpack.Decoder(Stored)
 _folded = msgspec.msgpack.Decoder(Folded)
 _batch = msgspec.msgpack.Decoder(Batch)
+_read = partial(decode_versioned, newest=FORMAT)
 _NEW = Stored()
 
 
@@ -102,7 +98,7 @@ def read(record: Record) -> Stored:
     Raises:
         SerializationError: It was written by a newer release, or is damaged.
     """
-    return _checked(_stored, record.data, "buffer record") if record.data else _NEW
+    return _read(_stored, record.data, "buffer record") if record.data else _NEW
 
 
 def read_batch(payload: bytes) -> Batch:
@@ -111,21 +107,7 @@ def read_batch(payload: bytes) -> Batch:
     Raises:
         SerializationError: It was written by a newer release, or is damaged.
     """
-    return _checked(_batch, payload, "dead letter of a buffer")
-
-
-def _checked(decoder: msgspec.msgpack.Decoder[_V], data: bytes, what: str) -> _V:
-    try:
-        value = decoder.decode(data)
-    except msgspec.DecodeError as error:
-        raise SerializationError(
-            what, expected=f"format {FORMAT}", found="bytes that do not decode", code="corrupted"
-        ) from error
-    if value.format > FORMAT:
-        raise SerializationError(
-            what, expected=f"format {FORMAT} or older", found=f"format {value.format}", code="newer_schema"
-        )
-    return value
+    return _read(_batch, payload, "dead letter of a buffer")
 
 
 def alive(record: Record | None) -> Record | None:
@@ -167,8 +149,8 @@ def _is_array(payload: bytes) -> bool:
 
 def _folded_or_none(payload: bytes) -> Folded | None:
     try:
-        return _folded.decode(payload)
-    except msgspec.DecodeError:
+        return _read(_folded, payload, "folded batch")
+    except SerializationError:
         return None
 
 

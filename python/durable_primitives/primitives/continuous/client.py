@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, TypeVar
 
+from durable_primitives.errors import DefinitionError
 from durable_primitives.events import bounded
 from durable_primitives.kernel.ids import check_id
 from durable_primitives.kernel.page import Page
@@ -26,7 +27,7 @@ from durable_primitives.primitives.continuous.results import (
     TriggerResult,
 )
 from durable_primitives.services.limits import limited
-from durable_primitives.services.options import choice, refuse_not_yet, whole_number
+from durable_primitives.services.options import choice, refuse_not_yet, text_or_none, whole_number
 from durable_primitives.services.senders import Sender
 
 S = TypeVar("S")
@@ -68,12 +69,12 @@ class ContinuousClient(Generic[S]):
 
     async def stop(self, id: str, reason: str | None = None) -> StopResult:
         """Repeat no more and keep the state; a run in flight is asked to end (`ctx.cancelled`)."""
-        result: StopResult = await self._ask(id, "stop", EndRequest(_text(reason)))
+        result: StopResult = await self._ask(id, "stop", EndRequest(_reason(reason)))
         return result
 
     async def terminate(self, id: str, reason: str | None = None) -> TerminateResult:
         """Delete the instance with its state; nothing that a run in flight still does can bring it back."""
-        result: TerminateResult = await self._ask(id, "terminate", EndRequest(_text(reason)))
+        result: TerminateResult = await self._ask(id, "terminate", EndRequest(_reason(reason)))
         return result
 
     async def trigger(self, id: str) -> TriggerResult:
@@ -138,10 +139,10 @@ class ContinuousClient(Generic[S]):
         bounded number of instances.
         """
         request = ListRequest(
-            prefix=prefix or "",
+            prefix=text_or_none(prefix, "prefix") or "",
             status=None if status is None else choice(status, STATES, "status"),
             limit=min(whole_number(limit, "limit"), SCANNED),
-            cursor=cursor or "",
+            cursor=text_or_none(cursor, "cursor") or "",
         )
         page: Page[ContinuousSummary] = await self._deliver(self._call("", "list", request))
         return page
@@ -153,5 +154,7 @@ class ContinuousClient(Generic[S]):
         return Call(self._definition.kind, self._definition.name, id, operation, request)
 
 
-def _text(reason: str | None) -> str | None:
+def _reason(reason: str | None) -> str | None:
+    if reason is not None and not isinstance(reason, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise DefinitionError(f"reason must be text, got {type(reason).__name__}")
     return None if reason is None else bounded(reason)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct, structs
 
-from durable_primitives.errors import SerializationError
 from durable_primitives.events import ErrorInfo
 from durable_primitives.kernel.record import RECHECK_DUE, Record
 from durable_primitives.kernel.transition import Due, Guard, Put, Transition
+from durable_primitives.services.versioned import Count, Instant, decode_versioned
+
+FORMAT: Final = 1
 
 RUN_DUE = "run"
 """The named due at which the next run begins."""
@@ -27,37 +29,37 @@ Status = Literal["scheduled", "running", "retrying", "paused", "stopped"]
 class Run(Struct, frozen=True, gc=False, array_like=True):
     """A run that has begun and has no outcome yet."""
 
-    scheduled_for: int
-    missed: int = 0
+    scheduled_for: Instant
+    missed: Count = 0
     """Ticks that it stands for beyond its own."""
-    attempt: int = 1
+    attempt: Count = 1
     """The try that runs, or comes next."""
-    retry_at: int | None = None
+    retry_at: Instant | None = None
     """None: somebody runs it, or did when their worker died."""
 
 
 class Stored(Struct, frozen=True, gc=False, array_like=True, kw_only=True):
     """One instance.  Its status and its due times are functions of this and are never set by hand."""
 
-    format: Literal[1] = 1
+    format: int = FORMAT
     state: bytes
-    epoch: int
+    epoch: Count
     """Which life of the instance this is: raised by a restart, so that a run of the life before cannot write here."""
     mode: Literal["live", "paused", "stopped"] = "live"
     run: Run | None = None
-    next_tick: int | None = None
+    next_tick: Instant | None = None
     """The next regular tick; None when the schedule has ended."""
-    override_at: int | None = None
+    override_at: Instant | None = None
     """What `ctx.schedule` put in the place of the next tick."""
-    triggered_at: int | None = None
+    triggered_at: Instant | None = None
     """Since when a run is asked for out of turn.  Set while one is open: exactly one more follows it."""
-    missed: int = 0
+    missed: Count = 0
     """Ticks that passed since the last run began and got no run."""
-    run_count: int = 0
-    first_run: int = 0
+    run_count: Count = 0
+    first_run: Count = 0
     """`run_count` at the last start: `max_runs` counts from there."""
-    last_run_at: int | None = None
-    consecutive_failures: int = 0
+    last_run_at: Instant | None = None
+    consecutive_failures: Count = 0
     last_error: ErrorInfo | None = None
     stop_reason: str | None = None
 
@@ -111,10 +113,7 @@ def read(record: Record) -> Stored:
     Raises:
         SerializationError: A later release wrote it, or it is damaged.
     """
-    try:
-        stored = _decoder.decode(record.data)
-    except msgspec.MsgspecError as error:
-        raise SerializationError("record of a continuous", expected="format 1", found=str(error)) from None
+    stored = decode_versioned(_decoder, record.data, "record of a continuous", newest=FORMAT)
     run = stored.run
     if run is not None and run.retry_at is None and record.owner is None:
         # Parked in the middle of a run: nobody has it in hand, so it waits.

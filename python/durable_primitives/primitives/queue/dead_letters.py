@@ -16,6 +16,7 @@ from durable_primitives.primitives.queue.inspection import LettersRequest
 from durable_primitives.primitives.queue.orchestrator import IdsRequest
 from durable_primitives.primitives.queue.results import DeadLetterRecord
 from durable_primitives.services.failures import decode_failure
+from durable_primitives.services.options import not_a_cursor, text_or_none, whole_number
 
 E = TypeVar("E")
 _PAGE = 500
@@ -36,7 +37,10 @@ class QueueDeadLetters(Generic[E]):
 
     async def list(self, *, limit: int = 100, cursor: str | None = None) -> Page[DeadLetterRecord[E]]:
         """Dead letters instance by instance, by event id; `cursor` goes on where a page ended."""
-        first, _, after = (cursor or "0:").partition(":")
+        whole_number(limit, "limit")
+        first, _, after = (text_or_none(cursor, "cursor") or "0:").partition(":")
+        if not first.isdecimal():
+            raise not_a_cursor(first)
         found: list[DeadLetterRecord[E]] = []
         for index in await self._indexes():
             if index < int(first):

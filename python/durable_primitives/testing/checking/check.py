@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import time
+import warnings
 from collections import Counter
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager, redirect_stdout
@@ -17,16 +18,23 @@ from durable_primitives.errors import DefinitionError, unknown_option
 from durable_primitives.kernel.primitive import Definition
 from durable_primitives.services.options import refuse_unknown
 from durable_primitives.testing.checking.effects import Effects
-from durable_primitives.testing.checking.explorer import Explorer, Finding
+from durable_primitives.testing.checking.explorer import Explorer, Finding, Resources
 from durable_primitives.testing.checking.programs import Programs
 from durable_primitives.testing.checking.regression import Telling
 from durable_primitives.testing.checking.shrinking import shrink
 from durable_primitives.testing.checking.subject import Invariant, Subject, related
-from durable_primitives.testing.checking.tiers import TIERS, Setting, Tier, in_order
+from durable_primitives.testing.checking.tiers import FIRST, Setting, all_tiers, in_order
 from durable_primitives.testing.checking.trial import known_laws
 from durable_primitives.testing.checking.values import values_for
 from durable_primitives.testing.checking.violation import PropertyViolation
+from durable_primitives.testing.primitives import SimulationWarning
 from durable_primitives.testing.simulation import KINDS
+
+MUST = frozenset(tier.__name__ for tier in FIRST)
+"""Tiers that are not cut short."""
+
+WALL = 4
+"""How many times the budget a check may take by the clock, on a machine that has other things to do."""
 
 
 class CheckReport(Struct, frozen=True):
@@ -35,12 +43,12 @@ class CheckReport(Struct, frozen=True):
     histories: int
     """How many histories were played."""
     seconds: float
-    tiers: dict[str, int]
+    tiers: Counter[str]
     """How many cases each tier tried."""
     faults: Counter[str]
     """How often each fault came to pass, as ``"crash after commit"``."""
     missed: tuple[str, ...]
-    """Kinds of faults that were asked for and never came to pass."""
+    """Kinds of faults that were asked for and never came to pass: what was not tried, nothing is known about."""
     outcomes: Counter[str]
     """How executions of user code ended: ``"returned"``, ``"raised"``."""
 
@@ -56,6 +64,7 @@ def check(
     laws: Literal["all"] | Iterable[str] = "all",
     budget: Duration = "10 seconds",
     seed: int | None = None,
+    resources: Resources | None = None,
     **unknown: Never,
 ) -> CheckReport:
     """Try to break a definition: invented events, random calls, crashes at every step, failures, and the laws.
@@ -70,9 +79,14 @@ def check(
         effects: What the handlers record of what they do outside: nothing may be done twice, or get lost.
         invariants: Functions of a state that must return true, or not raise, after every commit.
         laws: The names of those to hold.
-        budget: How much real time to spend.
-        seed: The same seed tries the same, in the same order.  0 by default.
+        budget: How much time of the processor to spend, so that a busy machine finds the same.  By the clock it may take
+            up to four times as long.
+        seed: The same seed tries the same, in the same order, and finds the same.  0 by default.
+        resources: As for `create_durable_primitives`: fakes of what handlers talk to.
         unknown: Refused, with the nearest valid name.
+
+    Warns:
+        SimulationWarning: Faults of some kind never came to pass within the budget.
 
     Raises:
         PropertyViolation: A law does not hold, with the shortest history that was found in which it does not.
@@ -94,50 +108,45 @@ def check(
     given = _given(primitive, inputs, events)
     kinds = _names(faults, KINDS, "faults")
     chosen = known_laws(laws)
-    end_after, seed = parse_ms(budget, what="budget") / 1000, seed or 0
+    limit, seed = parse_ms(budget, what="budget") / 1000, seed or 0
     subject = Subject(*related(primitive), effects=effects, invariants=invariants)
     values = values_for(primitive, given, subject.invariants, seed)
-    explorer = Explorer(subject, chosen)
+    explorer = Explorer(subject, chosen, resources)
     setting = Setting(explorer, Programs(primitive, values), in_order(kinds), seed)
-    begun = time.monotonic()
-    tried: dict[str, int] = {}
+    begun, cpu_begun = time.monotonic(), time.process_time()
+    tried = Counter[str]()
     with _silence():
-        for tier, share in TIERS:
-            finding = _run(tier, setting, begun + share * end_after, tried)
+        for tier, finding in all_tiers(setting):
+            tried[tier] += 1
             if finding is not None:
                 raise _violation(explorer, finding, values)
+            spent = time.process_time() - cpu_begun
+            if tier not in MUST and (spent > limit or time.monotonic() - begun > WALL * limit):
+                break
         subject.memory.restore()
+    missed = tuple(kind for kind in kinds if not explorer.came_to_pass(kind))
+    if missed:
+        warnings.warn(
+            SimulationWarning(f"check({primitive!r}) never came to try {', '.join(missed)}: give it a larger budget"),
+            stacklevel=2,
+        )
     return CheckReport(
         histories=explorer.played,
         seconds=round(time.monotonic() - begun, 3),
         tiers=tried,
         faults=explorer.faults,
-        missed=tuple(kind for kind in kinds if not explorer.came_to_pass(kind)),
+        missed=missed,
         outcomes=explorer.outcomes,
     )
 
 
-def _run(tier: Tier, setting: Setting, end: float, tried: dict[str, int]) -> Finding | None:
-    name = tier.__name__
-    tried[name] = 0
-    for finding in tier(setting):
-        tried[name] += 1
-        if finding is not None:
-            return finding
-        if time.monotonic() > end:
-            break
-    return None
-
-
 def _violation(explorer: Explorer, finding: Finding, values: list[Any]) -> PropertyViolation:
-    after = explorer.played
-    finding, tries = shrink(explorer, finding, values)
-    played = explorer.play(finding.case)
-    telling = Telling(explorer.subject, finding, played)
-    found = f"found in history {after}, made shorter in {tries}"
+    finding = shrink(explorer, finding, values)
+    played = explorer.play(finding.case, laws=frozenset({finding.law}))
+    telling = Telling(explorer.subject, finding, played, explorer.resources)
     regression = telling.regression()
     explorer.subject.memory.restore()
-    return PropertyViolation(finding.law, telling.message(found), telling.steps(), regression)
+    return PropertyViolation(finding.law, telling.message(), telling.steps(), regression)
 
 
 def _given(primitive: Any, inputs: Any, events: Any) -> Any:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager, closing
 from typing import Any
 
 from msgspec import Struct
@@ -15,6 +15,8 @@ from durable_primitives.testing.checking.trial import Trial, Work
 from durable_primitives.testing.primitives import TestPrimitives
 from durable_primitives.testing.simulation import KINDS, Deviation, Point, Simulation, Swarm
 from durable_primitives.testing.simulation.store import finish
+
+Resources = Callable[[], AbstractAsyncContextManager[Any]]
 
 
 class Case(Struct, frozen=True):
@@ -46,7 +48,7 @@ class Played(Struct):
     work: dict[str, Work]
     states: dict[str, Any]
     effects: list[tuple[str, str]]
-    sent: list[tuple[str, str, str]]
+    sent: list[tuple[str, str]]
     narrated: list[tuple[int, str]]
     """What happened in user code, and when."""
 
@@ -64,11 +66,13 @@ class Explorer:
     Args:
         subject: What is checked.
         laws: The names of those to hold.
+        resources: As for `create_durable_primitives`.
     """
 
-    def __init__(self, subject: Subject, laws: frozenset[str]) -> None:
+    def __init__(self, subject: Subject, laws: frozenset[str], resources: Resources | None = None) -> None:
         self.subject = subject
         self.laws = laws
+        self.resources = resources
         self.played = 0
         """How many histories there were."""
         self.faults = Counter[str]()
@@ -77,21 +81,33 @@ class Explorer:
         self._uses_memory = False
 
     def play(
-        self, case: Case, *, swarm: Swarm | None = None, forgets: bool = True, notes_points: bool = False
+        self,
+        case: Case,
+        *,
+        swarm: Swarm | None = None,
+        forgets: bool = True,
+        notes_points: bool = False,
+        laws: frozenset[str] | None = None,
     ) -> Played:
         """One history."""
         self.played += 1
 
         def make(*definitions: Any) -> Simulation:
             simulation = Simulation(
-                *definitions, seed=case.seed, schedule=case.schedule, swarm=swarm, workers=case.workers
+                *definitions,
+                seed=case.seed,
+                schedule=case.schedule,
+                swarm=swarm,
+                workers=case.workers,
+                resources=self.resources,
             )
             if notes_points:
                 simulation.choices.points = []
             return simulation
 
-        trial = Trial(self.subject, make, self.laws, forgets=forgets)
-        simulation = trial.simulation
+        trial = Trial(self.subject, make, self.laws if laws is None else laws, forgets=forgets)
+        simulation, memory = trial.simulation, self.subject.memory
+        unused = memory.snapshot() if not self._uses_memory and not case.schedule else None
         with closing(simulation):
             simulation.open()
             t = TestPrimitives(simulation, "allow")
@@ -102,6 +118,7 @@ class Explorer:
                 if trial.violations:
                     break
             trial.rest()
+            self._uses_memory = self._uses_memory or (unused is not None and memory.snapshot() != unused)
             return self._played(case, trial, narrated)
 
     def _played(self, case: Case, trial: Trial, narrated: list[tuple[int, str]]) -> Played:
@@ -169,7 +186,7 @@ class Explorer:
         return played
 
     def _compare(self, clean: Played, played: Played, case: Case) -> Finding | None:
-        accepted = {(id, what) for id, what, _ in played.sent}
+        arrived = set(played.sent)
         for key, work in played.work.items():
             usual = clean.work.get(key)
             if usual is None or usual.end not in ("done", "ended") or work.end != usual.end:
@@ -178,7 +195,7 @@ class Explorer:
                 continue
             found = self._differs(usual.effects, work.effects, work.unharmed, "effect", case)
             if found is None:
-                sends = {pair for pair in work.sends if pair in accepted}
+                sends = {pair for pair in work.sends if pair in arrived}
                 found = self._differs(usual.sends, sends, work.unharmed, "send", case)
             if found is not None and found.law in self.laws:
                 return found
@@ -209,7 +226,7 @@ class Explorer:
 
     def _remembered(self, played: Played, case: Case) -> Finding | None:
         """Whether it makes a difference that a process loses its memory."""
-        if "memory_is_lost" not in self.laws or not self.uses_memory or not _kills(case.schedule):
+        if "memory_is_lost" not in self.laws or not self._uses_memory or not _kills(case.schedule):
             return None
         kept = self.play(case, forgets=False)
         if kept.finding is not None:
@@ -223,19 +240,6 @@ class Explorer:
                 why = f"a process that died forgot it: the state is {played.states.get(id)!r} instead of {state!r}"
                 return Finding("memory_is_lost", why, case, ("state", id, state))
         return None
-
-    @property
-    def uses_memory(self) -> bool:
-        """Whether handlers change variables of their process."""
-        return self._uses_memory
-
-    def look_at_memory(self, program: Program) -> None:
-        """Find out whether handlers change variables of their process."""
-        memory = self.subject.memory
-        memory.restore()
-        before = memory.snapshot()
-        self.play(Case(program))
-        self._uses_memory = self._uses_memory or memory.snapshot() != before
 
 
 def _kills(schedule: Iterable[Deviation]) -> bool:

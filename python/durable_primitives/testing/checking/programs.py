@@ -70,6 +70,11 @@ class Programs:
         self._values = values
         self._pauses = self._durations()
 
+    @property
+    def few(self) -> range:
+        """The indexes of the simplest values."""
+        return range(min(len(self._values), 4))
+
     def _durations(self) -> tuple[int, ...]:
         """Lengths of time that matter: shorter and longer than what the definition waits for."""
         definition = self._definition
@@ -103,16 +108,16 @@ class Programs:
             return (*sends, advance(500), Step("flush", "a"), advance(window + 60_000))
         return (*sends, advance(60_000))
 
-    def single(self) -> Program:
+    def single(self, which: int = 0) -> Program:
         """One event, or one job: what most faults need, and not more."""
         if self._kind == "continuous":
-            return (self.send(0, self._value_at(0)), advance(self._pauses[1] + 10_000))
+            return (self.send(0, self._value_at(which)), advance(self._pauses[1] + 10_000))
         flush = (Step("flush", "a"),) if self._kind == "buffer" else ()
-        return (self.send(0, self._value_at(-1)), *flush, advance(60_000))
+        return (self.send(0, self._value_at(which)), *flush, advance(60_000))
 
     def repeated(self, runs: int) -> Program:
         """One job, for so many runs."""
-        return (self.send(0, self._value_at(0)), *(advance(self._pauses[1] * 10) for _ in range(runs // 10)))
+        return (self.send(0, self._value_at(0)), advance(self._pauses[1] * runs))
 
     def survey(self) -> Program:
         """Every value once."""
@@ -134,6 +139,7 @@ class Programs:
                 (self.send(0, self._values[0]), advance(20 * self._pauses[1])),
                 (*starts, advance(2 * self._pauses[1]), Step("trigger", "a"), advance(2 * self._pauses[1])),
                 (self.send(0, self._values[0]), *paused, advance(self._pauses[2])),
+                (self.send(0, self._values[0]), advance(12 * self._pauses[1]), *paused, advance(self._pauses[2])),
             )
         return ()
 
@@ -149,7 +155,8 @@ class Programs:
         for number in range(draws.choice((2, 3, 4, 5, 6, 8))):
             steps.append(self._step(draws, number, started))
             if draws.random() < 0.4:
-                steps.append(advance(draws.choice(self._pauses)))
+                often = draws.choice((12, 30)) if self._kind == "continuous" and draws.random() < 0.1 else 1
+                steps.append(advance(often * draws.choice(self._pauses)))
         return (*steps, advance(max(self._pauses)))
 
     def _step(self, draws: random.Random, number: int, started: set[str]) -> Step:

@@ -62,7 +62,7 @@ class Twice:
         return answer
 
     def _call(self, arguments: tuple[Any, ...]) -> Any:
-        seen = len(self._watch.found)
+        self._watch.found.clear()
         try:
             return self._watch.step("a pure function", lambda _: self._function(*arguments), None, in_thread=False)
         except DurablePrimitivesError:
@@ -73,7 +73,7 @@ class Twice:
                 self._tell(self._law, where)
             raise
         finally:
-            for escape in list(self._watch.found)[seen:]:
+            for escape in self._watch.found:
                 self._tell(self._law, f"it depends on more than its arguments: {escape.function} at {escape.place}")
 
 
@@ -152,7 +152,7 @@ class PureReducer:
             )
 
     def _call(self, ctx: Any) -> Any:
-        seen = len(self._watch.found)
+        self._watch.found.clear()
         try:
             return self._watch.step("the reducer", lambda _: self._reducer(ctx), None, in_thread=False)
         except EscapedSimulationError:
@@ -163,5 +163,5 @@ class PureReducer:
                 self._tell("accepts_events", f"the reducer refused a valid event with {where}")
             raise
         finally:
-            for escape in list(self._watch.found)[seen:]:
+            for escape in self._watch.found:
                 self._tell("reducer_is_pure", f"it depends on more than its input: {escape.function} at {escape.place}")

@@ -8,9 +8,8 @@ from durable_primitives.durations import format_ms
 from durable_primitives.testing.checking.explorer import Finding, Played
 from durable_primitives.testing.checking.hints import hint
 from durable_primitives.testing.checking.programs import Step
-from durable_primitives.testing.checking.sources import Sources, named
+from durable_primitives.testing.checking.sources import Sources, lambda_source, named
 from durable_primitives.testing.checking.subject import Subject, user_functions
-from durable_primitives.testing.simulation import Deviation
 
 MAX_LINES = 25
 _WIDTH = 150
@@ -19,7 +18,8 @@ _WIDTH = 150
 class Telling:
     """Puts one finding into words and code."""
 
-    def __init__(self, subject: Subject, finding: Finding, played: Played) -> None:
+    def __init__(self, subject: Subject, finding: Finding, played: Played, resources: Any = None) -> None:
+        self._resources = resources
         self._subject = subject
         self._finding = finding
         self._played = played
@@ -41,6 +41,8 @@ class Telling:
         if subject.invariants:
             listed = ", ".join(self._invariant(one) for one in subject.invariants)
             arguments.append(f"invariants=[{listed}]")
+        if self._resources is not None:
+            arguments.append(f"resources={self._name(self._resources, 'resources')}")
         if finding.case.workers > 1:
             arguments.append(f"workers={finding.case.workers}")
         if finding.case.seed:
@@ -132,9 +134,7 @@ class Telling:
 
     def _invariant(self, invariant: Any) -> str:
         name: str = getattr(invariant, "__name__", "invariant")
-        if name == "<lambda>":
-            return "..."  # which has no name to call it by
-        return self._name(invariant, name)
+        return lambda_source(invariant) or "invariant" if name == "<lambda>" else self._name(invariant, name)
 
     # The message.
 
@@ -151,7 +151,7 @@ class Telling:
             lines.append(_cut(f"t={format_ms(at // 1000):<8} {call}{f'  -> {error}' if error else ''}"))
         return (*lines, *(f"fault:     {deviation}" for deviation in self._finding.case.schedule))
 
-    def message(self, found: str) -> str:
+    def message(self) -> str:
         """At most 25 lines."""
         subject, finding = self._subject, self._finding
         regression = self.regression().splitlines()
@@ -160,7 +160,7 @@ class Telling:
         head = [
             _cut(f"{definition.kind} {definition.name!r} breaks the law {finding.law}{at}: {finding.why}"),
             f"why: {hint(finding.law)}",
-            f"the shortest history that shows it ({found}):",
+            "the shortest history that shows it:",
         ]
         steps = [f"  {line}" for line in self.steps()]
         room = MAX_LINES - len(head) - len(steps) - 1
@@ -181,8 +181,3 @@ def _home(definition: Any) -> str:
     functions = user_functions(definition)
     module: str = getattr(functions[0], "__module__", "") if functions else ""
     return module
-
-
-def described(deviations: tuple[Deviation, ...]) -> str:
-    """A schedule in one line."""
-    return ", ".join(map(str, deviations)) or "no fault"

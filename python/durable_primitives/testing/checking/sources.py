@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import sys
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Mapping
@@ -96,3 +98,20 @@ def named(value: Any, home: str) -> tuple[str, str] | None:
             if one is value and name.isidentifier():
                 return module, name
     return None
+
+
+def lambda_source(function: Any) -> str | None:
+    """A lambda as it was written; None if that cannot be told."""
+    try:
+        module = ast.parse(inspect.getsource(inspect.getmodule(function) or function))
+    except (OSError, TypeError, SyntaxError):
+        return None
+    line: int = function.__code__.co_firstlineno
+    found = {
+        ast.unparse(node)
+        for node in ast.walk(module)
+        if isinstance(node, ast.Lambda)
+        and node.lineno == line
+        and [one.arg for one in node.args.args] == list(function.__code__.co_varnames[: function.__code__.co_argcount])
+    }
+    return found.pop() if len(found) == 1 else None

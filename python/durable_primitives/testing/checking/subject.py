@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import is_dataclass
 from typing import Any
 
@@ -41,6 +41,8 @@ class Subject:
         self.invariants = tuple(invariants)
         self.tell: Callable[[str, str], None] = lambda law, why: None
         """Where those go that a pure function or a codec finds: to the history that runs."""
+        self.laws: Collection[str] = ()
+        """Those that the history holds."""
         self.functions = [function for one in definitions for function in user_functions(one)]
         self.memory = Memory(self.functions)
         self.twins = tuple(self._twin(one) for one in definitions)
@@ -52,7 +54,7 @@ class Subject:
         twin = copy.copy(definition)
         changes: dict[str, Any] = {}
         if definition.kind == "continuous":
-            changes["codec"] = CheckedCodec(definition.codec, self._tell)
+            changes["codec"] = CheckedCodec(definition.codec, self)
             schedule = definition.lifecycle.plan.schedule
             if isinstance(schedule, Custom):
                 pure = Custom(Twice(schedule.function, "schedule_is_pure", self._tell))
@@ -69,7 +71,7 @@ class Subject:
     def _gathering(self, definition: Any) -> ByReducer[Any, Any]:
         gathering: Any = definition.gathering
         invariants = self.invariants if definition is self.definition else ()
-        state: Any = CheckedCodec(gathering.state, self._tell, invariants)
+        state: Any = CheckedCodec(gathering.state, self, invariants)
         schemas = (definition.event.schema, gathering.state.schema)
         elsewhere = elsewhere_for(definition, gathering.reducer, schemas)
         reducer = PureReducer(gathering.reducer, definition.event, gathering.state, self._tell, elsewhere)
@@ -79,28 +81,29 @@ class Subject:
 class CheckedCodec:
     """A codec of states that looks whether what is encoded comes back."""
 
-    def __init__(self, codec: Any, tell: Callable[[str, str], None], invariants: Sequence[Invariant] = ()) -> None:
-        self._codec = codec
-        self._tell = tell
+    def __init__(self, codec: Any, subject: Subject, invariants: Sequence[Invariant] = ()) -> None:
+        self.plain = codec
+        """The codec itself."""
+        self._subject = subject
         self._invariants = invariants
 
     def encode(self, value: Any) -> bytes:
         try:
-            data: bytes = self._codec.encode(value)
+            data: bytes = self.plain.encode(value)
         except ValidationError as error:
-            self._tell("state_fits_schema", f"it set a state that cannot be stored: {error}")
+            self._subject.tell("state_fits_schema", f"it set a state that cannot be stored: {error}")
             raise
-        decoded = self._codec.decode(data)
-        if not same(value, decoded):
-            self._tell("state_round_trips", f"it set {value!r}, and what is stored reads as {decoded!r}")
+        decoded = self.plain.decode(data)
+        if "state_round_trips" in self._subject.laws and not same(value, decoded):
+            self._subject.tell("state_round_trips", f"it set {value!r}, and what is stored reads as {decoded!r}")
         for invariant in self._invariants:
             why = broken(invariant, decoded)
             if why is not None:
-                self._tell("invariant", why)
+                self._subject.tell("invariant", why)
         return data
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._codec, name)
+        return getattr(self.plain, name)
 
 
 def elsewhere_for(definition: Any, function: Any, schemas: Iterable[object]) -> Elsewhere | None:

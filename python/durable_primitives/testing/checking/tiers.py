@@ -9,11 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 from msgspec import Struct
 
 from durable_primitives.testing.checking.explorer import Case, Explorer, Finding, NoClientSwarm
-from durable_primitives.testing.checking.laws import MANY_RUNS
+from durable_primitives.testing.checking.laws import MANY_RUNS, StateIsBounded
 from durable_primitives.testing.checking.programs import Program, Programs
 from durable_primitives.testing.simulation import Deviation, Point, every_deviation
 
 Find = Finding | None
+
+SHARP = ("handler_error", "crash", "shutdown")
+"""Kinds that make user code run again, or end it: most of what can be wrong with it shows under them."""
 
 _FIRST = ("handler_error", "crash", "shutdown", "handler_timeout", "store_error", "zombie", "delay", "clock", "alarm")
 
@@ -32,18 +35,20 @@ Tier = Callable[[Setting], Iterator[Find]]
 """Plays one case after the other, and yields what each of them led to; whoever iterates may stop at any time."""
 
 
-def undisturbed(setting: Setting) -> Iterator[Find]:
-    """Programs without a fault: what goes wrong with the events alone."""
+def survey(setting: Setting) -> Iterator[Find]:
+    """A few programs without a fault: every value once, large batches, jobs that have run for long."""
     explorer, programs = setting.explorer, setting.programs
-    first = [programs.plain(), programs.survey(), *programs.extra()]
-    for program in first:
-        explorer.look_at_memory(program)
+    for program in (programs.plain(), programs.survey(), *programs.extra()):
         yield explorer.look(Case(program, seed=setting.seed))
     if explorer.subject.definition.kind == "continuous":
         yield _grown(setting)
+
+
+def undisturbed(setting: Setting) -> Iterator[Find]:
+    """Programs at random without a fault: what goes wrong with calls alone."""
     draws = random.Random(f"undisturbed {setting.seed}")
     for _ in range(40):
-        yield explorer.look(Case(programs.draw(draws), seed=setting.seed))
+        yield setting.explorer.look(Case(setting.programs.draw(draws), seed=setting.seed))
 
 
 def _grown(setting: Setting) -> Find:
@@ -54,30 +59,41 @@ def _grown(setting: Setting) -> Find:
     for runs in (10, 40):
         states = explorer.play(Case(programs.repeated(runs), seed=setting.seed)).states
         sizes.append(max((len(codec.encode(state)) for state in states.values()), default=0))
-    if sizes[1] - sizes[0] < 30:
+    if sizes[1] - sizes[0] < 20:
         return None
-    return explorer.look(Case(programs.repeated(MANY_RUNS), seed=setting.seed))
+    if StateIsBounded.law not in explorer.laws:
+        return None
+    return explorer.play(
+        Case(programs.repeated(MANY_RUNS), seed=setting.seed), laws=frozenset({StateIsBounded.law})
+    ).finding
 
 
 def sweep(setting: Setting) -> Iterator[Find]:
-    """Every fault at every point of a few programs, one at a time."""
-    programs = setting.programs
-    for program in (programs.single(), *(programs.plain(first) for first in (0, 3, 6))):
-        for workers, kinds in ((1, _but(setting.kinds, "zombie")), (2, _only(setting.kinds, "zombie"))):
-            clean = setting.explorer.play(Case(program, workers=workers, seed=setting.seed), notes_points=True)
+    """Every fault at every point of a few programs, one at a time; first those that hit handlers hardest."""
+    programs, seed = setting.programs, setting.seed
+    chosen = [*map(programs.single, programs.few), programs.plain(0), programs.plain(3)]
+    sharp = [kind for kind in setting.kinds if kind in SHARP]
+    rounds: list[tuple[int, Sequence[str]]] = [(1, sharp), (1, _but(setting.kinds, *SHARP, "zombie"))]
+    if "zombie" in setting.kinds:
+        rounds.append((2, ("zombie",)))
+    for workers, kinds in rounds:
+        for program in chosen:
+            clean = setting.explorer.play(Case(program, workers=workers, seed=seed), notes_points=True)
             points = [point for point in clean.points if point.actor != "client" and point.site != "turn"]
             for schedule in _schedules(setting, points, kinds):
-                yield setting.explorer.look(Case(program, schedule, workers, setting.seed))
+                yield setting.explorer.look(Case(program, schedule, workers, seed))
 
 
 def _schedules(setting: Setting, points: Sequence[Point], kinds: Sequence[str]) -> Iterator[tuple[Deviation, ...]]:
     if "handler_error" in kinds:
         yield from _all_attempts(setting, points)
     handlers = [point for point in points if point.site == "handler"]
-    others = [point for point in points if point.site != "handler"]
-    for kind in kinds:
-        for deviation in every_deviation([*handlers, *others], [kind]):
-            yield (deviation,)
+    commits = [point for point in points if point.site == "commit"]
+    others = [point for point in points if point.site not in ("handler", "commit")]
+    for some in (handlers, commits, others):
+        for kind in kinds:
+            for deviation in every_deviation(some, [kind]):
+                yield (deviation,)
 
 
 def _all_attempts(setting: Setting, points: Sequence[Point]) -> Iterator[tuple[Deviation, ...]]:
@@ -109,14 +125,29 @@ def _but(kinds: Sequence[str], *names: str) -> tuple[str, ...]:
     return tuple(kind for kind in kinds if kind not in names)
 
 
-def _only(kinds: Sequence[str], *names: str) -> tuple[str, ...]:
-    return tuple(kind for kind in kinds if kind in names)
-
-
 def in_order(kinds: Sequence[str]) -> tuple[str, ...]:
     """The kinds of faults, those first that find most."""
     return tuple(sorted(kinds, key=lambda kind: (_FIRST.index(kind) if kind in _FIRST else len(_FIRST), kind)))
 
 
-TIERS: tuple[tuple[Tier, float], ...] = ((undisturbed, 0.2), (sweep, 0.5), (swarm, 1.0))
-"""The tiers in order, and up to which share of the budget each may go."""
+FIRST: tuple[Tier, ...] = (survey,)
+"""Tiers that are played to their end."""
+
+TURNS: tuple[tuple[Tier, int], ...] = ((undisturbed, 1), (sweep, 8), (swarm, 3))
+"""Tiers that then take turns, and how many cases each plays at a time, so that nothing depends on how long they take."""
+
+
+def all_tiers(setting: Setting) -> Iterator[tuple[str, Find]]:
+    """Every case of every tier, in an order that depends on nothing but the setting; with the name of its tier."""
+    for tier in FIRST:
+        for finding in tier(setting):
+            yield tier.__name__, finding
+    running = [(tier.__name__, tier(setting), turns) for tier, turns in TURNS]
+    while running:
+        for name, cases, turns in list(running):
+            for _ in range(turns):
+                try:
+                    yield name, next(cases)
+                except StopIteration:
+                    running = [one for one in running if one[0] != name]
+                    break

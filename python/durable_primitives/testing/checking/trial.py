@@ -21,7 +21,7 @@ from durable_primitives.testing.simulation.tenants import EXECUTION
 REST_MS = 86_400_000
 """How long whatever is left may take, once nothing goes wrong any more."""
 
-CALM_MS = 120_000
+CALM_MS = 45_000
 """How long a job that repeats for ever is looked at, once nothing goes wrong any more."""
 
 PURE_LAWS = (
@@ -71,7 +71,7 @@ class Trial:
         forgets: bool = True,
     ) -> None:
         self.subject = subject
-        self._laws = laws
+        self._laws = subject.laws = laws
         subject.memory.restore()
         if subject.effects is not None:
             subject.effects.clear()
@@ -86,6 +86,7 @@ class Trial:
         simulation.on_answer.append(self._answered)
         simulation.on_begin.append(self._begun)
         self._sends: list[tuple[Execution, str, str]] = []
+        self._answered_for: set[tuple[str, str]] = set()
         self._runs: dict[str, list[Execution]] = {}
 
     @property
@@ -104,18 +105,18 @@ class Trial:
         if not self.violations:
             self.watch.rest()
 
-    def judge(self) -> None:
+    def judge(self, cause: Exception | None = None) -> None:
         """Raise the first violation, if there is one."""
         for violation in self.violations[:1]:
             lines = tuple(map(str, self.simulation.trace))
-            raise PropertyViolation(violation.law, f"{violation}\nwhy: {hint(violation.law)}", lines, "")
+            raise PropertyViolation(violation.law, f"{violation}\nwhy: {hint(violation.law)}", lines, "") from cause
 
     def work(self) -> dict[str, Work]:
         """What each piece of work did, by its idempotency key."""
         found: dict[str, Work] = {}
         for (instance, _), unit in self.watch.history.units.items():
             if unit.key is not None:
-                done = found[unit.key] = Work(instance, unit.content, unit.end)
+                done = found[unit.key] = Work(instance, unit.content, unit.end if unit.returned else "")
                 done.unharmed = not any(run.ran for run in self._runs.get(unit.key, ())[:-1])
         for entry in () if self.subject.effects is None else self.subject.effects.entries:
             if isinstance(entry.execution, Execution) and (work := found.get(_key(entry.execution))) is not None:
@@ -125,10 +126,11 @@ class Trial:
                 work.sends.add((id, what))
         return found
 
-    def sent(self) -> list[tuple[str, str, str]]:
-        """What was accepted of what handlers sent: its id, what it is, and where it went."""
+    def sent(self) -> list[tuple[str, str]]:
+        """What arrived of what handlers sent, if only to be a duplicate: its id, and where it went and what it is."""
         accepted = {(one.item.id, _sending(one.instance, one.item.payload)) for one in self.simulation.accepted.entries}
-        return [(id, what, what.partition(" ")[0]) for _, id, what in self._sends if (id, what) in accepted]
+        accepted |= self._answered_for
+        return [(id, what) for _, id, what in self._sends if (id, what) in accepted]
 
     # What it is told.
 
@@ -153,7 +155,10 @@ class Trial:
         operation = call.call.operation
         if operation in ("add", "fold", "enqueue"):
             for item in request.items if operation == "enqueue" else request:
-                self._sends.append((execution, item.id or "", _sending(call.instance, item.payload)))
+                one = item.id or "", _sending(call.instance, item.payload)
+                self._sends.append((execution, *one))
+                if call.answer is not None:
+                    self._answered_for.add(one)
 
     def _tell(self, law: str, why: str) -> None:
         if law in self._laws:

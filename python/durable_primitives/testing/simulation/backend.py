@@ -185,7 +185,7 @@ class SimulatedBackend:
     def _stretched(self, seconds: float) -> float:
         """Until something is due, in a world that skips what is idle: a worker that only looks has nothing to find."""
         world, due = self._process.world, self._store.next_due
-        if not world.skips_idle or world.skews:
+        if not world.skips_idle:
             return seconds
         return max(seconds, IDLE_SECONDS if due is None else min(self._process.runtime.until(due), IDLE_SECONDS))
 

@@ -278,7 +278,7 @@ class SimulationLoop(NothingOutside):
 def _close(task: asyncio.Task[Any]) -> None:
     task._log_destroy_pending = False  # type: ignore[attr-defined]
     coroutine: Any = task.get_coro()
-    for _ in range(10):  # one that awaits in a `finally` needs several
+    for _ in range(100):  # one that awaits in a `finally` needs several
         try:
             coroutine.close()
         except BaseException:

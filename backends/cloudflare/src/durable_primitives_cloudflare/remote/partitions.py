@@ -106,7 +106,7 @@ class Partitions:
             )
         if reply is None:
             raise StorageError(
-                f"{self._link.url} began anew while it worked on this", backend=BACKEND, outcome="unknown"
+                f"{self._link.url} no longer knows what it answered first", backend=BACKEND, outcome="unknown"
             )
         return reply
 

@@ -8,8 +8,9 @@ from weakref import WeakKeyDictionary
 from aiohttp import web
 from msgspec import DecodeError, Struct, json
 
-from durable_primitives.errors import DefinitionError
+from durable_primitives.errors import BackendUnavailableError, DefinitionError
 from durable_primitives.spi import Bell, StoreClock
+from durable_primitives_cloudflare.remote.failures import BACKEND
 from durable_primitives_cloudflare.remote.signing import Verifier
 
 CALLBACK_PATH = "/durable-primitives/wake"
@@ -41,7 +42,11 @@ class Receiver:
         self._starting = asyncio.Lock()
 
     async def add(self, store: str, bell: Bell, address: tuple[str, int]) -> None:
-        """Ring this bell for that store; listens from the first one on."""
+        """Ring this bell for that store; listens from the first one on.
+
+        Raises:
+            BackendUnavailableError: Somebody else has the address.
+        """
         async with self._starting:
             if self._runner is None:
                 application = web.Application(client_max_size=MAX_BODY)
@@ -50,9 +55,14 @@ class Receiver:
                 await runner.setup()
                 try:
                     await web.TCPSite(runner, *address, reuse_port=True).start()
-                except BaseException:
+                except OSError as error:
                     await runner.cleanup()
-                    raise
+                    raise BackendUnavailableError(
+                        f"cannot listen on {address[0]}:{address[1]} ({error.strerror})",
+                        backend=BACKEND,
+                        outcome="not_applied",
+                        help="free the port, or name another one in the URL (listen=) and in the host's CALLBACK_URL",
+                    ) from error
                 self._runner = runner
         self._bells.setdefault(store, set()).add(bell)
 

@@ -27,8 +27,8 @@ const CLOCKS_APART_MS = 1_000;
 const LOST_AFTER_MS = 10_000;
 const CALL_AGAIN_MS = { least: 5_000, most: 15 * 60_000 };
 const CALL_TIMEOUT_MS = 10_000;
-const MOST_ANSWERS = 1_000;
-const LARGEST_ANSWER = 1 << 20;
+const MOST_ANSWERS = 10_000;
+const ANSWERS_BYTES = 16 << 20;
 const WALK_ROWS = 100_000;
 
 export class DurablePrimitivesStore extends DurableObject {
@@ -37,7 +37,7 @@ export class DurablePrimitivesStore extends DurableObject {
     this.rows = new Rows(ctx.storage.sql);
     this.began = Date.now();
     this.nonces = new Map();
-    this.answers = new Map();
+    this.answers = new Answers(this.began);
     this.walked = { receipts: null, instances: null };
     this.armed = null;
     this.fired = 0;
@@ -84,14 +84,12 @@ export class DurablePrimitivesStore extends DurableObject {
 
   commit([transitions, request], query) {
     const [client, number, since] = [query.get("client"), Number(query.get("number")), query.get("since")];
-    const before = this.answers.get(client);
-    if (before?.number === number && before.reply !== null) return before.reply;
-    // A second sending whose first one may have reached this object in an earlier life, or was answered and forgotten.
-    if (before?.number >= number || (since !== null && Number(since) <= this.began)) return null;
-    const reply = this.ctx.storage.transactionSync(() => this.#commit(transitions.map(wire.readTransition), wire.readRequest(request)));
-    this.answers.delete(client);
-    this.answers.set(client, { number, reply: JSON.stringify(reply).length <= LARGEST_ANSWER ? reply : null });
-    if (this.answers.size > MOST_ANSWERS) this.answers.delete(this.answers.keys().next().value);
+    const before = this.answers.get(client, number, since);
+    if (before !== undefined) return before;
+    const reply = this.ctx.storage.transactionSync(() =>
+      this.#commit(transitions.map(wire.readTransition), wire.readRequest(request)),
+    );
+    this.answers.keep(client, number, reply);
     return reply;
   }
 
@@ -242,6 +240,39 @@ const VERBS = {
   open: host.open, commit: host.commit, renew: host.renew, sweep: host.sweep, load: host.load, items: host.items,
   letters: host.letters, scan: host.scan, tally: host.tally, due: host.due, next_due: host.nextDue, usage: host.counted,
 };
+
+// The last answer to each client.  Whoever asks again for one that is no longer here is told so, and never served twice.
+class Answers {
+  constructor(began) {
+    this.forgotten = began; // what was answered up to then may be gone
+    this.bytes = 0;
+    this.clients = new Map();
+  }
+
+  // The answer to an earlier sending; null if nobody can say what became of it; undefined if this is the first one.
+  get(client, number, since) {
+    const last = this.clients.get(client);
+    if (last?.number === number) return last.reply;
+    return last?.number > number || (since !== null && Number(since) <= this.forgotten) ? null : undefined;
+  }
+
+  keep(client, number, reply) {
+    this.#drop(client);
+    const size = JSON.stringify(reply).length;
+    this.clients.set(client, { number, reply, size, at: Date.now() });
+    this.bytes += size;
+    for (const [old, last] of this.clients) {
+      if (this.bytes <= ANSWERS_BYTES && this.clients.size <= MOST_ANSWERS) break;
+      this.forgotten = Math.max(this.forgotten, last.at);
+      this.#drop(old);
+    }
+  }
+
+  #drop(client) {
+    this.bytes -= this.clients.get(client)?.size ?? 0;
+    this.clients.delete(client);
+  }
+}
 
 // The records of one commit: read once, changed in place, written once.
 class Working {

@@ -188,11 +188,21 @@ export class Rows {
     );
   }
 
+  // Within one due time and rank the key knows it; there are few of those.
   oldest({ instance, taken }) {
-    return this.first(
-      `SELECT * FROM item WHERE instance = ?1 AND seq NOT IN (${AWAY}) ORDER BY seq LIMIT 1`,
-      instance, JSON.stringify(taken),
-    );
+    const away = JSON.stringify(taken);
+    const places = "SELECT due, rank FROM item WHERE instance = ? AND (due, rank) > (?, ?) ORDER BY due, rank LIMIT 1";
+    let [oldest, place] = [null, this.first(places, instance, -1, 0)];
+    while (place !== null) {
+      const seq = this.first(
+        `SELECT seq FROM item WHERE instance = ?1 AND due = ?3 AND rank = ?4 AND seq NOT IN (${AWAY})
+         ORDER BY seq LIMIT 1`,
+        instance, away, place.due, place.rank,
+      )?.seq;
+      if (seq !== undefined && (oldest === null || seq < oldest.seq)) oldest = { ...place, seq };
+      place = this.first(places, instance, place.due, place.rank);
+    }
+    return oldest === null ? null : this.findItem({ instance }, oldest.due, oldest.rank, oldest.seq);
   }
 
   laneRank({ instance }, lane) {
@@ -242,11 +252,13 @@ export class Rows {
   items(instance, segment, after, limit) {
     const found = [];
     let bytes = 0;
-    const rows = this.sql.exec(
-      "SELECT * FROM item WHERE instance = ? AND segment = ? AND seq > ? ORDER BY seq LIMIT ?",
+    // The keys first: what is sorted holds no payload.
+    const keys = this.all(
+      "SELECT due, rank, seq FROM item WHERE instance = ? AND segment = ? AND seq > ? ORDER BY seq LIMIT ?",
       instance, segment, after, limit,
     );
-    for (const row of rows) {
+    for (const { due, rank, seq } of keys) {
+      const row = this.findItem({ instance }, due, rank, seq);
       if (bytes && bytes + row.payload.byteLength > REPLY_BYTES) return [found, true];
       found.push(row);
       bytes += row.payload.byteLength + 1;
