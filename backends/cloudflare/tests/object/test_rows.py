@@ -36,7 +36,8 @@ async def record_of(backend: ObjectBackend) -> Record:
 async def test_tables_cost_one_row_per_row():
     storage = SQLiteStorage()
     await opened(storage)
-    made = dict(storage.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
+    schema = storage.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
+    made = {str(name): str(statement) for name, statement in schema}
 
     for table in ("durable_instance", "durable_event", "durable_letter"):
         assert made.pop(table).endswith("WITHOUT ROWID")

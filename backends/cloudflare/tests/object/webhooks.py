@@ -28,7 +28,7 @@ def replay(worker: PythonWorker, count: int) -> dict[str, Any]:
         for n in range(count)
     ]
     known = [worker("offer", offered=offered), worker("offer", offered=offered)]
-    wanted = {one["delivery"] for one in offered}
+    wanted = {f"{n}" for n in range(count)}
     end = time.monotonic() + DIGEST_SECONDS
     while not (digested := _ids(worker("posted"), "digest")) >= wanted:
         assert time.monotonic() < end, f"{len(digested)} of {count} are in a digest"
