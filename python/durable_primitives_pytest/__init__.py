@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Generator, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -44,7 +44,7 @@ def _seeds(marker: pytest.Mark) -> list[int]:
     given: Any = marker.args[0] if len(marker.args) == 1 and not marker.kwargs else None
     if isinstance(given, int) and given > 0:
         return list(range(given))
-    seeds: Any = given if isinstance(given, (list, tuple)) else []
+    seeds = cast("list[Any]", given) if isinstance(given, (list, tuple)) else []
     if seeds and all(isinstance(seed, int) for seed in seeds):
         return list(seeds)
     raise pytest.UsageError(f"{_MARKER} takes a number of seeds or a list of them, and got {marker.args!r}")

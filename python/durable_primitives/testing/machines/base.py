@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar, cast
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
@@ -134,8 +134,7 @@ class PrimitiveMachine(RuleBasedStateMachine):
     def _derive(cls, values: Strategy) -> None:
         definition = cls._definition()
         for name, arguments in cls._rules(definition, values).items():
-            made: Any = rule(**arguments)  # type: ignore[call-overload]
-            method: Any = made(getattr(cls, name))
+            method = cast("Any", rule)(**arguments)(getattr(cls, name))
             when = _WHEN.get(name)
             setattr(cls, name, method if when is None else precondition(when)(method))
         pauses = dict.fromkeys([1_000, *cls._pauses(definition), 60_000])
