@@ -31,7 +31,7 @@ NAPS = (0.0, 0.0, 0.0, 0.001, 0.5, 3.0, 12.0, 45.0)
 """Seconds that a handler takes: nothing, less than a heartbeat, more than one, more than a lease."""
 
 WINDOWS = ("24 hours", "12 hours")
-"""Longer than the faults of a world: who comes back after that is not fenced for ever, as the guarantees say."""
+"""Longer than a world lasts: to the laws an id is one event."""
 
 ERRORS: tuple[Callable[[], BaseException], ...] = (
     lambda: ValueError("no"),

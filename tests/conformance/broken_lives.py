@@ -42,6 +42,15 @@ class LeasesKeepNobodyOut(Doors):
             self._alarms.set(instance, min(record.dues.values()))
 
 
+class CountsClaimsForTokens(Doors):
+    def _claim(self, request: ClaimRequest) -> list[Claim]:
+        claims = super()._claim(request)
+        for claim in claims:
+            kept = self._rows[claim.record.instance].record
+            kept.token = claim.record.token = kept.deliveries
+        return claims
+
+
 class ClearsTheDuesOfNamesakes(Doors):
     def after(self, t: Transition, record: Record) -> None:
         for name, rows in self._rows.items():

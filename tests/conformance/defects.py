@@ -182,6 +182,7 @@ LEASES = {
     "lets anybody in": over(lives.LeasesKeepNobodyOut),
     "mixes up commits in flight": backends.MixesUpCommitsInFlight,
     "starts tokens anew": after(lambda t: t.erase, token=0),
+    "counts claims for tokens": over(lives.CountsClaimsForTokens),
     "strands an abandoned lease": over(lives.AlarmsWithoutLeases),
     "knows no fence": unguarded("token"),
     "never releases": forget("release"),

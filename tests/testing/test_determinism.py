@@ -67,10 +67,10 @@ def test_a_boring_world_has_a_short_trace():
             f"t=0ms          client    call     {INSTANCE} enqueue",
             f"t=0ms          client    commit   {INSTANCE} applied, append 1",
             f"t=0ms          client    answer   {INSTANCE} enqueue",
-            f"t=0ms          worker 1  claim    {INSTANCE} token 1",
+            f"t=0ms          worker 1  claim    {INSTANCE} lease 1",
             f"t=0ms          worker 1  handler  {INSTANCE} event a attempt 1",
             f"t=0ms          worker 1  returned {INSTANCE} event a attempt 1",
-            f"t=0ms          worker 1  commit   {INSTANCE} applied, remove 1, release, token 1",
+            f"t=0ms          worker 1  commit   {INSTANCE} applied, remove 1, release, lease 1",
         ]
 
 

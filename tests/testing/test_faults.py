@@ -127,7 +127,7 @@ def paused_until_overtaken(fault: str) -> QueueWorld:
         world.worked_off()
         assert world.is_done
         assert world.seconds("pause") == [0]
-        assert world.seconds("claim", "token 2", "worker 2") == [30]
+        assert world.seconds("claim", "lease 2", "worker 2") == [30]
         assert world.seconds("resume") == [30]
         return world
 
@@ -137,7 +137,7 @@ def paused_before_commit():
     """The zombie: its late commit is fenced."""
     world = paused_until_overtaken("pause before commit 1 of")
     assert world.ended == ["a", "a"]
-    assert [entry.detail for entry in world.entries("commit", actor="worker 1")] == ["fenced, remove 1, token 1"]
+    assert [entry.detail for entry in world.entries("commit", actor="worker 1")] == ["fenced, remove 1, lease 1"]
     assert [event.type for event in world.simulation.events].count("instance.lease_lost") == 1
 
 
@@ -434,14 +434,14 @@ def crash_after_handler():
 def paused_before_handler():
     world = paused_until_overtaken("pause before handler 1 of")
     assert world.seconds("handler") == [30, 30], "two runs at a time, of which one can commit"
-    assert [entry.detail for entry in world.entries("commit", actor="worker 1")] == ["fenced, remove 1, token 1"]
+    assert [entry.detail for entry in world.entries("commit", actor="worker 1")] == ["fenced, remove 1, lease 1"]
 
 
 @does("handler", "pause after")
 def paused_after_handler():
     world = paused_until_overtaken("pause after handler 1 of")
     assert [entry.actor for entry in world.entries("handler")] == ["worker 1", "worker 2"]
-    assert [entry.detail for entry in world.entries("commit", actor="worker 1")] == ["fenced, remove 1, token 1"]
+    assert [entry.detail for entry in world.entries("commit", actor="worker 1")] == ["fenced, remove 1, lease 1"]
 
 
 # Order.

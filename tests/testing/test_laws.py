@@ -64,6 +64,13 @@ class Rogue:
     def now(self) -> int:
         return self.simulation.clock_ms
 
+    @property
+    def token(self) -> int:
+        """That of the newest lease."""
+        record = self.simulation.store.record(self.instance)
+        assert record is not None
+        return record.token
+
     def commit(self, actor: str = "worker 1", **parts: Any) -> Outcome:
         transition = Transition(instance=self.instance, at=self.now, **parts)
         (outcome,), _ = self.simulation.store.commit(actor, [transition], None)
@@ -175,7 +182,7 @@ def no_event_lost(rogue: Rogue) -> None:
 
 def ends_for_a_reason(rogue: Rogue) -> None:
     item = _taken(rogue, "1")
-    rogue.commit(guard=Guard(token=1), remove=(Removal(item, "done", rogue.now + HOUR_MS),))
+    rogue.commit(guard=Guard(token=rogue.token), remove=(Removal(item, "done", rogue.now + HOUR_MS),))
 
 
 def due_never_lost(rogue: Rogue) -> None:
@@ -205,7 +212,7 @@ def nothing_left_behind(rogue: Rogue) -> None:
 def one_owner(rogue: Rogue) -> None:
     rogue.enqueue("1")
     rogue.claim("worker 1")
-    rogue.commit("worker 2", guard=Guard(token=1), release="yes")
+    rogue.commit("worker 2", guard=Guard(token=rogue.token), release="yes")
 
 
 def fresh_token(rogue: Rogue) -> None:
@@ -237,7 +244,7 @@ def retry_waits(rogue: Rogue) -> None:
     run = rogue.event("1", item.seq)
     rogue.end(run, "raised", ValueError())
     later = Reschedule(item, rogue.now + 1000, 1, 0, None, True)
-    rogue.commit(guard=Guard(token=1), reschedule=(later,), release="yes")
+    rogue.commit(guard=Guard(token=rogue.token), reschedule=(later,), release="yes")
     rogue.event("1", item.seq, attempt=2)
 
 
@@ -253,7 +260,7 @@ def same_work(rogue: Rogue) -> None:
 def not_after_its_end(rogue: Rogue) -> None:
     item = _taken(rogue, "1")
     rogue.end(rogue.event("1", item.seq))
-    rogue.commit(guard=Guard(token=1), remove=(Removal(item, "done", rogue.now + HOUR_MS),), release="yes")
+    rogue.commit(guard=Guard(token=rogue.token), remove=(Removal(item, "done", rogue.now + HOUR_MS),), release="yes")
     rogue.event("1", item.seq)
 
 
@@ -296,7 +303,11 @@ def pause_holds(rogue: Rogue) -> None:
     rogue.commit(put=Put(status="paused", data=b"", held=True))
     outcome = Outcome(verdict="applied", held=True, items=(Item(2, "2", b"", 0),))
     for told in rogue.simulation.store.on_commit:
-        told("worker 1", Transition(instance=rogue.instance, at=rogue.now, guard=Guard(token=1), take=1), outcome)
+        told(
+            "worker 1",
+            Transition(instance=rogue.instance, at=rogue.now, guard=Guard(token=rogue.token), take=1),
+            outcome,
+        )
 
 
 def state_is_the_runs(rogue: Rogue) -> None:

@@ -33,7 +33,7 @@ def test_a_paused_worker_is_overtaken_and_its_late_commit_is_fenced():
         simulation.advance("1 minute")
         assert world.ended == ["a", "a"], "the zombie went on to its end"
         commits = [entry.detail for entry in world.entries("commit", actor=owner.name)]
-        assert commits == ["fenced, remove 1, token 1"]
+        assert commits == ["fenced, remove 1, lease 1"]
         assert simulation.store.record(INSTANCE) == record, "and changed nothing"
 
 

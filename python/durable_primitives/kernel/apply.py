@@ -477,9 +477,12 @@ def refresh_purge(record: Record, now: int) -> None:
 
 
 def claim(record: Record, request: ClaimRequest, shelf: Shelf) -> Claim:
-    """Give the lease of a due instance to `request.owner`, with a new fencing token and its first items."""
+    """Give the lease of a due instance to `request.owner`, with a new fencing token and its first items.
+
+    The token is the time, or one more than the last: so it rises also where a purge forgot the last one.
+    """
     suspects = record.taken
-    record.token += 1
+    record.token = max(record.token + 1, request.at)
     record.owner, record.lease_until = request.owner, request.at + request.lease_ms
     record.deliveries += 1
     record.taken, record.purge_at = (), None

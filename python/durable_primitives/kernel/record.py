@@ -45,7 +45,8 @@ class Record(Struct, kw_only=True, array_like=True):
     """How long the record outlives its last work; None keeps it until it is erased."""
     purge_at: int | None = None
     token: int = 0
-    """The fencing token of the newest lease.  It only ever rises."""
+    """The fencing token of the newest lease.  It only ever rises, over purges too: it is no less than the time of its
+    claim."""
     owner: str | None = None
     lease_until: int = 0
     deliveries: int = 0

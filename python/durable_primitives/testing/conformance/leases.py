@@ -6,10 +6,11 @@ import asyncio
 
 from msgspec.structs import replace
 
-from durable_primitives.kernel.transition import Due, Guard, LeaseRef, Put
+from durable_primitives.kernel.transition import Create, Due, Guard, LeaseRef, Put
 from durable_primitives.testing.conformance._case import case
 from durable_primitives.testing.conformance._store import (
     ALL,
+    DAY_MS,
     LEASE_MS,
     LIVE,
     ONE,
@@ -52,9 +53,24 @@ async def tokens_only_rise(store: Store) -> None:
     await store.apply(1, release="yes")
     tokens.append((await store.claim_one(1)).record.token)
     tokens.append((await store.claim_one(1 + LEASE_MS)).record.token)
-    await store.apply(2 + LEASE_MS, erase=True)
-    tokens.append((await store.own(3 + LEASE_MS)).record.token)
+    await store.apply(1 + LEASE_MS, erase=True)
+    tokens.append((await store.own(1 + LEASE_MS)).record.token)
     check("each above the one before", tokens, sorted(set(tokens)))
+
+
+@case
+async def tokens_rise_over_a_purge(store: Store) -> None:
+    """Law 4: who owned an instance that was purged owns nothing of the one that came in its place."""
+    await store.apply(0, create=Create(status="live", linger_ms=100))
+    late = (await store.own(0)).record.token
+    await store.claim_one(LEASE_MS)
+    await store.apply(LEASE_MS, dues=(Due("run", "clear"),), release="yes")
+    check("rows that a sweep took", await store.backend.sweep(LEASE_MS + 100, ALL), 1)
+    claim = await store.own(DAY_MS, event("a"))
+    removal = removed((await store.items())[0])
+    zombie = await store.apply(DAY_MS, guard=Guard(token=late), remove=(removal,))
+    check("the first owner", zombie.verdict, "fenced")
+    check("its successor's token is higher", claim.record.token > late, True)
 
 
 @case

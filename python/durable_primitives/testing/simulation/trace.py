@@ -84,8 +84,8 @@ class Trace(Sequence[TraceEntry]):
         return hashlib.blake2b(str(self).encode(), digest_size=16).hexdigest()
 
 
-def describe(transition: Transition, outcome: Outcome) -> str:
-    """What a transition did, in a few words."""
+def describe(transition: Transition, outcome: Outcome, lease: int | None) -> str:
+    """What a transition did, in a few words, and under which of the leases of its instance."""
     parts: list[str] = [outcome.verdict]
     for name in ("remove", "reschedule", "bury", "append", "cancel", "redrive", "discard", "remember"):
         count = len(getattr(transition, name))
@@ -99,6 +99,6 @@ def describe(transition: Transition, outcome: Outcome) -> str:
         parts.append(f"take {len(outcome.items)}")
     if outcome.released:
         parts.append("release")
-    if transition.guard is not None and transition.guard.token is not None:
-        parts.append(f"token {transition.guard.token}")
+    if lease is not None:
+        parts.append(f"lease {lease}")
     return ", ".join(parts)

@@ -94,6 +94,7 @@ class World:
         if self.choices.reorders:
             self.loop.pick = self._pick
         self.accepted = AcceptedLog(lambda: self.clock_ms)
+        self._leases: dict[str, dict[int, int]] = {}  # of each instance, by token: 1 for its first one
         self.skews = {name: round(ahead / _MILLISECOND) for name, ahead in (clocks or {}).items()}
         """By how many milliseconds the clock of a process is ahead."""
         self.errors: dict[Point, BaseException] = {}
@@ -214,16 +215,20 @@ class World:
         return self.errors.get(deviation.point) or InjectedError("the handler failed, as it was told")
 
     def _committed(self, actor: str, transition: Transition, outcome: Outcome) -> None:
-        self.trace.add(self.loop.now_us, actor, "commit", transition.instance, describe(transition, outcome))
+        instance, guard = transition.instance, transition.guard
+        token = None if guard is None else guard.token
+        lease = None if token is None else self._leases.get(instance, {}).get(token)
+        self.trace.add(self.loop.now_us, actor, "commit", instance, describe(transition, outcome, lease))
         if transition.append:
             self.accepted.committed(transition, outcome)
-        guard = transition.guard
-        if guard is not None and guard.token is not None and outcome.verdict == "applied":
-            self._overtaken(actor, transition.instance, guard.token)
+        if token is not None and outcome.verdict == "applied":
+            self._overtaken(actor, instance, token)
 
     def _claimed(self, actor: str, claim: Claim) -> None:
         record = claim.record
-        self.trace.add(self.loop.now_us, actor, "claim", record.instance, f"token {record.token}")
+        leases = self._leases.setdefault(record.instance, {})
+        lease = leases.setdefault(record.token, len(leases) + 1)
+        self.trace.add(self.loop.now_us, actor, "claim", record.instance, f"lease {lease}")
         self._overtaken(actor, record.instance, record.token)
         heart = self.processes[actor].runtime.heart
         if heart is not None:

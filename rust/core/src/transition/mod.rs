@@ -53,14 +53,15 @@ fn refused(verdict: &'static str) -> Outcome {
 }
 
 /// Gives the lease of a due instance to `request.owner`, with a new fencing token and its first
-/// items.
+/// items. The token is the time, or one more than the last: so it rises also where a purge forgot
+/// the last one.
 ///
 /// # Errors
 /// What the shelf cannot do.
 pub fn claim<S: Shelf>(request: &ClaimRequest, shelf: &mut S) -> Result<Claim, S::Error> {
     let record = shelf.record_mut();
     let suspects = std::mem::take(&mut record.taken);
-    record.token += 1;
+    record.token = request.at.max(record.token + 1);
     record.owner = Some(Arc::clone(&request.owner));
     record.lease_until = request.at + request.lease_ms;
     record.deliveries += 1;

@@ -312,7 +312,7 @@ function refreshPurge(record, now) {
 
 export function claim(record, request, rows) {
   const suspects = record.taken;
-  record.token += 1;
+  record.token = Math.max(record.token + 1, request.at); // above those that a purge forgot, too
   Object.assign(record, { owner: request.owner, lease_until: request.at + request.lease_ms, taken: [], purge_at: null });
   record.deliveries += 1;
   const wanted = request.take > 0 && record.count && !record.held;

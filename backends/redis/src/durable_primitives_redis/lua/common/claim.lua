@@ -5,7 +5,9 @@ local function claim(w, owner, at, lease_ms, wanted)
   if #suspects > 0 then
     put_back(w, suspects)
   end
-  w.token, w.owner, w.lease_until, w.deliveries = w.token + 1, owner, at + lease_ms, w.deliveries + 1
+  -- Also where a purge forgot the last token, this one is above it.
+  w.token = math.max(w.token + 1, at)
+  w.owner, w.lease_until, w.deliveries = owner, at + lease_ms, w.deliveries + 1
   w.taken, w.purge_at = {}, nil
   local items = wanted > 0 and w.count > 0 and not w.held and take(w, at, wanted) or {}
   touch(w)
