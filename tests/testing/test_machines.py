@@ -147,12 +147,12 @@ class Own(QueueMachine, of=orders, events=st.just(Order("tea"))):
     def everything_sent_was_accepted(self) -> None:
         found = self.t.simulation.accepted.entries
         assert sum(orders.codec.decode(one.item.payload).sku == "honey" for one in found) >= self.sent
-        assert self.sent < 5, "five were sent"
+        assert self.sent < 2, "two were sent"
 
 
 def test_a_machine_takes_further_rules_and_invariants():
-    with pytest.raises(AssertionError, match="five were sent"):
-        run_state_machine_as_test(Own, settings=settings(QUICK, phases=[Phase.generate]))
+    with pytest.raises(AssertionError, match="two were sent"):
+        run_state_machine_as_test(Own, settings=settings(QUICK, derandomize=True, phases=[Phase.generate]))
 
 
 def test_a_machine_is_a_test_case():

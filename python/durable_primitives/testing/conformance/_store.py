@@ -212,7 +212,9 @@ def ids(items: Iterable[Item]) -> list[str | None]:
 
 def check(promise: str, got: T, expected: T) -> None:
     """Fail with the promise, what it asks for, and what was there instead."""
-    assert got == expected, f"{promise}\n    expected {expected!r}\n    got      {got!r}"
+    # Not `assert`: pytest would add its own explanation, as this package brings a plugin for it.
+    if got != expected:
+        raise AssertionError(f"{promise}\n    expected {expected!r}\n    got      {got!r}")
 
 
 def check_same(promise: str, got: Picture, expected: Picture) -> None:

@@ -210,7 +210,13 @@ class Change {
     const item = rows.findItem(record, receipt.due, receipt.rank, receipt.seq);
     if (item === null) return "not_found";
     this.settle(item, "cancelled", this.graceEnd());
+    this.letGo(item);
     return "cancelled";
+  }
+
+  // An item that waited was taken out: those that it held back need wait no longer.
+  letGo(item) {
+    if (item.due > 0 && item.due < NEVER) this.arm(this.t.at);
   }
 
   graceEnd() {
@@ -262,6 +268,7 @@ class Change {
     const oldest = this.rows.oldest(this.record);
     if (oldest !== null) {
       this.settle(oldest, "cleared", this.graceEnd());
+      this.letGo(oldest);
       this.cleared += 1;
     }
   }
