@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
+from msgspec.structs import replace
 
 from durable_primitives.engine.group_commit import MAX_BATCH, GroupCommit
 from durable_primitives.errors import StorageBusyError, StorageError
@@ -73,6 +74,17 @@ async def test_each_caller_hears_what_became_of_its_own_transition() -> None:
     refused = event(1, Guard(exists=True))
     outcomes = await asyncio.gather(*(outcome_of(commits.submit(one)) for one in (event(0), refused, event(2))))
     assert [outcome.verdict for outcome in outcomes] == ["applied", "conflict", "applied"]
+
+
+async def test_an_append_does_not_join_one_across_what_was_asked_between_them() -> None:
+    commits, wire = await slow_store()
+    one = event(0)
+    appends = [replace(one, append=(NewItem(id, b""),)) for id in ("a", "b", "c")]
+    between = Transition(instance="queue:q:0", at=EPOCH_MS, cancel=("b",))
+    submitted = [commits.submit(one, joins=one is not between) for one in (appends[0], between, *appends[1:])]
+    outcomes = [await outcome_of(one) for one in submitted]
+    assert [[item.id for item in one.append] for one in wire.trips[0][0]] == [["a"], [], ["b", "c"]]
+    assert outcomes[1].cancelled == ("not_found",)
 
 
 async def test_a_cancelled_caller_neither_breaks_nor_blocks_its_batch() -> None:
