@@ -197,8 +197,8 @@ def nightly(session: nox.Session) -> None:
 def fuzz(session: nox.Session) -> None:
     """A long campaign against decoders, stores, calls, durations and URLs: the suite's fuzz tests, 20 times as long.
 
-    Then libFuzzer against the structures of the Rust core, a minute each. With arguments, which go to pytest, the former
-    alone.
+    Then libFuzzer against the structures of the Rust core, a minute each. With arguments, which go to pytest, only
+    the first part.
     """
     install_tools(session, "build", "test", "redis")
     install_wheel(session, native_wheel(session))
