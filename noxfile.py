@@ -53,6 +53,7 @@ def types(session: nox.Session) -> None:
 def rust(session: nox.Session) -> None:
     """Formatting, clippy and the tests of the Rust crates."""
     cargo(session, "fmt", "--all", "--check")
+    cargo(session, "fmt", "--manifest-path", "rust/fuzz/Cargo.toml", "--check")
     cargo(session, "clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings")
     cargo(session, "test", "--workspace", "--locked", "--quiet")
 
@@ -194,12 +195,18 @@ def nightly(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def fuzz(session: nox.Session) -> None:
-    """A long campaign against decoders, stores, calls, durations and URLs: the suite's fuzz tests, 20 times as long."""
+    """A long campaign against decoders, stores, calls, durations and URLs: the suite's fuzz tests, 20 times as long.
+
+    Then libFuzzer against the structures of the Rust core, a minute each. With arguments, which go to pytest, only
+    the first part.
+    """
     install_tools(session, "build", "test", "redis")
     install_wheel(session, native_wheel(session))
     install_wheel(session, backend_wheel(session, "redis"))
     arguments = session.posargs or ["tests/fuzz"]
     pytest(session, "--hypothesis-profile=fuzz", "--timeout=3600", *arguments, core="native")
+    if not session.posargs:
+        fuzz_core(session)
 
 
 @nox.session(default=False)
@@ -219,6 +226,7 @@ def format(session: nox.Session) -> None:
     session.run("ruff", "check", "--fix", "--exit-zero", "--quiet")
     session.run("ruff", "format")
     cargo(session, "fmt", "--all")
+    cargo(session, "fmt", "--manifest-path", "rust/fuzz/Cargo.toml")
 
 
 @nox.session(default=False)
@@ -289,6 +297,17 @@ def pytest(session: nox.Session, *args: str, core: str) -> None:
 def cargo(session: nox.Session, *args: str) -> None:
     """Run cargo; bindings are built for the interpreter that runs nox."""
     session.run("cargo", *args, external=True, env={"PYO3_PYTHON": sys.executable})
+
+
+def fuzz_core(session: nox.Session) -> None:
+    """Run each target of rust/fuzz for a minute; an input that fails is kept in its folder target."""
+    if not (os.environ.get("CXX") or shutil.which("c++")):
+        session.error("The Rust core was not fuzzed: libFuzzer is C++, and there is no c++ on PATH.")
+    folder = ROOT / "rust" / "fuzz"
+    with session.chdir(folder):
+        for target in sorted(path.stem for path in (folder / "fuzz_targets").glob("*.rs")):
+            run = ("run", "--release", "--locked", "--quiet", "--bin", target, "--")
+            cargo(session, *run, "-max_total_time=60", "-artifact_prefix=target/", "-print_final_stats=1")
 
 
 def session_python(session: nox.Session) -> str:
