@@ -342,6 +342,35 @@ def early(machine: Machine) -> bool:
     return run is None and (after.data, after.dues) == (before.data, before.dues)
 
 
+def test_run_that_puts_itself_off_after_a_stop_changes_nothing() -> None:
+    machine = Machine()
+    machine.start()
+    machine.begin()
+    machine.stop()
+    data = machine.record.data if machine.record else b""
+
+    machine.postpone()
+
+    assert machine.record is not None
+    assert (machine.status, machine.record.data, machine.record.dues) == ("stopped", data, {})
+
+
+def test_trigger_runs_where_all_ticks_are_skipped() -> None:
+    machine = Machine(misfire="skip")
+    machine.start()
+    machine.begin()
+    machine.succeed()
+    machine.now += 25 * MINUTE
+    machine.trigger()
+
+    machine.begin()
+
+    assert machine.record is not None
+    run = read(machine.record).run
+    assert run is not None
+    assert (machine.status, run.scheduled_for, run.missed) == ("running", machine.now, 2)
+
+
 def test_run_of_an_earlier_life_writes_nothing() -> None:
     machine = Machine()
     machine.start()

@@ -125,7 +125,7 @@ class Lifecycle(Struct, frozen=True, kw_only=True):
             slot = self.plan.settle(before.next_tick, now, instance)
             if slot.at is not None or before.triggered_at is None:
                 return slot
-            return Slot(run_at, slot.missed, slot.following)
+            return Slot(before.triggered_at, slot.missed, slot.following)
         return Slot(run_at, 0, before.next_tick)
 
     # How a run ends.
