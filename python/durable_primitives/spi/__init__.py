@@ -3,13 +3,14 @@
 A backend needs this, the kernel's types and the errors, and nothing else.
 
 A `Backend` is a `Storage` and a `Scheduler` in one object; `Runtime` is the only door for time, randomness and ids.
-Backends that talk to a service share `StoreClock` (its time), `Bell` (when to look again), `split`, `gathered` and
-`raise_failure`.
+Backends that talk to a service share `StoreClock` (its time), `Bell` (when to look again), `Lifeline`
+(their leases, from a thread), `split`, `gathered` and `raise_failure`.
 """
 
 from durable_primitives._core import xxh3_64
 from durable_primitives.spi.backend import AuthorityClock, Backend, Capabilities, Reply, Scheduler, Storage
 from durable_primitives.spi.clock import StoreClock
+from durable_primitives.spi.lifeline import Lifeline
 from durable_primitives.spi.loading import open_backend
 from durable_primitives.spi.opening import check_closed, check_open
 from durable_primitives.spi.runtime import Runtime, SystemRuntime
@@ -21,6 +22,7 @@ __all__ = [
     "Backend",
     "Bell",
     "Capabilities",
+    "Lifeline",
     "Reply",
     "Runtime",
     "Scheduler",

@@ -11,12 +11,11 @@ from typing import Any
 from durable_primitives.errors import DefinitionError, StorageError
 from durable_primitives.kernel.record import DeadLetter, Item, Record, Snapshot, Tally
 from durable_primitives.kernel.transition import ClaimRequest, LeaseRef, Renewal, Transition
-from durable_primitives.spi import Bell, Capabilities, Reply, StoreClock, check_closed, check_open
+from durable_primitives.spi import Bell, Capabilities, Lifeline, Reply, StoreClock, check_closed, check_open
 from durable_primitives_redis.address import Address, address_of_client, address_of_url, masked, split_options
 from durable_primitives_redis.checks import check_server, check_settings, settings_for
 from durable_primitives_redis.cluster import ClusterLink
 from durable_primitives_redis.failures import BACKEND
-from durable_primitives_redis.lifeline import Lifeline
 from durable_primitives_redis.link import Channel, Link
 from durable_primitives_redis.listener import Listener
 from durable_primitives_redis.partitions import Partitions
@@ -112,7 +111,7 @@ class RedisBackend:
         try:
             for node in link.nodes():
                 check_server(await node.call("INFO"), self.url, cluster=link.spread)
-            lifeline = Lifeline(link.twin)
+            lifeline: Lifeline[Channel] = Lifeline(link.twin, "Redis")
             partitions = Partitions(f"{self._prefix}:{namespace}", self._partitions, spread=link.spread)
             storage = Storage(link, lifeline, self._clock, partitions)
             committing = storage.committing

@@ -9,10 +9,9 @@ from msgspec import Struct, structs
 
 from durable_primitives.kernel.record import DeadLetter, Item, Record, Snapshot, Tally
 from durable_primitives.kernel.transition import LeaseRef, Renewal
-from durable_primitives.spi import StoreClock, gathered, split
+from durable_primitives.spi import Lifeline, StoreClock, gathered, split
 from durable_primitives_redis import scripts, wire
 from durable_primitives_redis.committing import Committing
-from durable_primitives_redis.lifeline import Lifeline
 from durable_primitives_redis.link import Channel
 from durable_primitives_redis.partitions import Partitions
 from durable_primitives_redis.patience import most_of
@@ -27,7 +26,7 @@ LOOK_AGAIN_MS = 500
 class Storage:
     """One namespace, over an open link."""
 
-    def __init__(self, link: Channel, lifeline: Lifeline, clock: StoreClock, partitions: Partitions) -> None:
+    def __init__(self, link: Channel, lifeline: Lifeline[Channel], clock: StoreClock, partitions: Partitions) -> None:
         self._link, self._lifeline, self._clock, self._partitions = link, lifeline, clock, partitions
         self._stem, self._groups = partitions.stem, partitions.groups
         self.committing = Committing(link, clock, partitions, self._due, self._is_held_up)
@@ -48,7 +47,9 @@ class Storage:
             request = wire.RenewRequest(self._stem, until, some, where, self._groups[group])
             calls.append((self._partitions.key(where[0]), wire.encode(request), self.committing.channel))
         answers: dict[int, Renewal] = {}
-        for indexes, reply in zip(members.values(), self._lifeline.run(scripts.RENEW, calls), strict=True):
+        # If one of the calls failed, all others have had their effect when this raises.
+        replies = self._lifeline.run(lambda link: gathered(link.run(scripts.RENEW, *call) for call in calls))
+        for indexes, reply in zip(members.values(), replies, strict=True):
             answers.update(zip(indexes, wire.read_renewals(reply), strict=True))
         return [
             structs.replace(answers[index], held=False)

@@ -2,7 +2,7 @@
 
 From the outside in: `backend` (the contract), `partitions` (which object is asked what), `link` (signed requests, sent
 again when they fail), `signing`, ``host/`` (the JavaScript that is deployed: one object is one partition of a store).
-`receiver` takes the host's calls and wakes those that sleep, `lifeline` renews leases from a thread of its own.
+`receiver` takes the host's calls and wakes those that sleep.
 """
 
 from durable_primitives_cloudflare.remote.backend import RemoteBackend

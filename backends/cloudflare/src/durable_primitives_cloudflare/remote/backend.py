@@ -9,10 +9,9 @@ from collections.abc import Iterable, Sequence
 from durable_primitives.errors import DefinitionError, StorageError
 from durable_primitives.kernel.record import DeadLetter, Item, Record, Snapshot, Tally
 from durable_primitives.kernel.transition import ClaimRequest, LeaseRef, Renewal, Transition
-from durable_primitives.spi import Bell, Capabilities, Reply, StoreClock, check_closed, check_open
+from durable_primitives.spi import Bell, Capabilities, Lifeline, Reply, StoreClock, check_closed, check_open
 from durable_primitives_cloudflare.remote.address import Settings, host_of, settings_of
 from durable_primitives_cloudflare.remote.failures import BACKEND
-from durable_primitives_cloudflare.remote.lifeline import Lifeline
 from durable_primitives_cloudflare.remote.link import Link
 from durable_primitives_cloudflare.remote.partitions import Partitions, Usage
 from durable_primitives_cloudflare.remote.receiver import Receiver, receiver_at
@@ -79,7 +78,7 @@ class RemoteBackend:
 
     async def open(self, namespace: str) -> None:
         check_closed(self._partitions, self, name=BACKEND)
-        link, lifeline = self._make_link(), Lifeline(self._make_link)
+        link, lifeline = self._make_link(), Lifeline(self._make_link, "Cloudflare")
         partitions = Partitions(link, lifeline, f"{self._settings.prefix}:{namespace}", self._settings.partitions)
         await link.open()
         try:

@@ -12,10 +12,9 @@ from msgspec import Struct, structs
 from durable_primitives.errors import StorageError
 from durable_primitives.kernel.record import DeadLetter, Item, Record, Snapshot, Tally
 from durable_primitives.kernel.transition import ClaimRequest, LeaseRef, Outcome, Renewal, Transition
-from durable_primitives.spi import gathered, split, xxh3_64
+from durable_primitives.spi import Lifeline, gathered, split, xxh3_64
 from durable_primitives_cloudflare.remote import wire
 from durable_primitives_cloudflare.remote.failures import BACKEND
-from durable_primitives_cloudflare.remote.lifeline import Lifeline
 from durable_primitives_cloudflare.remote.link import Link
 
 PART_BYTES = 8 << 20
@@ -30,7 +29,7 @@ class Partitions:
         count: Over how many objects its instances are spread.
     """
 
-    def __init__(self, link: Link, lifeline: Lifeline, store: str, count: int) -> None:
+    def __init__(self, link: Link, lifeline: Lifeline[Link], store: str, count: int) -> None:
         self._link, self._lifeline = link, lifeline
         self.store, self._count = store, count
         self._client = os.urandom(8).hex()
@@ -115,9 +114,12 @@ class Partitions:
         answers: dict[int, Renewal] = {}
         for place, indexes in split(self._place(lease.instance) for lease in leases).items():
             body = wire.encode(([leases[index] for index in indexes], until))
-            reply = wire.read_renewals(self._lifeline.call(self.store, place, "renew", body))
+            reply = wire.read_renewals(self._renewals(place, body))
             answers.update(zip(indexes, reply, strict=True))
         return [answers[index] for index in range(len(leases))]
+
+    def _renewals(self, place: int, body: bytes) -> bytes:
+        return self._lifeline.run(lambda link: link.call(self.store, place, "renew", body))
 
     async def sweep(self, now: int, budget: int) -> int:
         """One partition after the other."""

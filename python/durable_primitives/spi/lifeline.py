@@ -4,47 +4,57 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, Protocol, TypeVar
 
-from durable_primitives.spi import gathered
-from durable_primitives_redis.link import Channel
-from durable_primitives_redis.scripts import Script
+T = TypeVar("T")
 
 
-class Lifeline:
-    """A thread with an event loop and a connection; both begin with the first call."""
+class Connection(Protocol):
+    """What a `Lifeline` opens and closes."""
 
-    def __init__(self, make_link: Callable[[], Channel]) -> None:
-        self._make_link = make_link
+    async def open(self) -> None: ...
+    async def close(self) -> None: ...
+
+
+L = TypeVar("L", bound=Connection)
+
+
+class Lifeline(Generic[L]):
+    """A thread with an event loop and a link of its own; both begin with the first call.
+
+    Args:
+        make_link: Makes the link, which is opened in the thread.
+        of: Whose it is, for the name of the thread.
+    """
+
+    def __init__(self, make_link: Callable[[], L], of: str) -> None:
+        self._make_link, self._of = make_link, of
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._link: Channel | None = None
+        self._link: L | None = None
 
-    def run(self, script: Script, calls: Sequence[tuple[str, *tuple[bytes | str, ...]]]) -> list[Any]:
-        """The replies of a script that is called with several keys and their arguments; blocks.
-
-        Raises a `StorageError` if one of the calls failed; all others have had their effect by then.
-        """
+    def run(self, ask: Callable[[L], Coroutine[Any, Any, T]]) -> T:
+        """What is asked over the link, in the thread; blocks, and raises what that raises."""
         with self._lock:
             if self._loop is None:
                 self._start()
             loop = self._loop
         assert loop is not None
-        return asyncio.run_coroutine_threadsafe(self._run(script, calls), loop).result()
+        return asyncio.run_coroutine_threadsafe(self._run(ask), loop).result()
 
-    async def _run(self, script: Script, calls: Sequence[tuple[str, *tuple[bytes | str, ...]]]) -> list[Any]:
+    async def _run(self, ask: Callable[[L], Coroutine[Any, Any, T]]) -> T:
         if self._link is None:
             link = self._make_link()
             await link.open()
             self._link = link
-        return await gathered(self._link.run(script, *call) for call in calls)
+        return await ask(self._link)
 
     def _start(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
-            target=self._loop.run_forever, name="durable-primitives Redis lifeline", daemon=True
+            target=self._loop.run_forever, name=f"durable-primitives {self._of} lifeline", daemon=True
         )
         self._thread.start()
 
