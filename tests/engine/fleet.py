@@ -207,7 +207,7 @@ class Fleet:
 
     def wake(self) -> None:
         """The timers of those who sleep are over."""
-        self.store._wake.set()
+        self.store._bell.ring()
 
     async def record(self, instance: str) -> Record:
         record = (await self.store.load(instance)).record

@@ -99,7 +99,7 @@ class Authority(MemoryBackend):
 
     def set(self, seconds: float) -> None:
         self.seconds = seconds
-        self._wake.set()
+        self._bell.ring()
 
 
 @pytest.mark.parametrize("apart", [-3600, 3600])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Sequence
 
@@ -11,6 +10,7 @@ from durable_primitives.errors import BackendUnavailableError
 from durable_primitives.kernel.record import DeadLetter, Item, Record, Snapshot, Tally
 from durable_primitives.kernel.transition import ClaimRequest, LeaseRef, Renewal, Transition
 from durable_primitives.spi.backend import Capabilities, Reply
+from durable_primitives.spi.waking import Bell
 
 
 class MemoryBackend:
@@ -39,7 +39,7 @@ class MemoryBackend:
         self._opened: MemoryStore | None = None
         # The heartbeat renews leases from a thread of its own.
         self._lock = threading.Lock()
-        self._wake = asyncio.Event()
+        self._bell = Bell()
 
     @classmethod
     def from_url(cls, url: str) -> MemoryBackend:
@@ -72,7 +72,7 @@ class MemoryBackend:
             after = self._store.next_due()
         # Whoever sleeps does so until the earliest alarm: no other one can be too late for it.
         if after is not None and (before is None or after < before):
-            self._wake.set()
+            self._bell.ring()
         return reply
 
     async def commit(self, transitions: Sequence[Transition], request: ClaimRequest | None = None) -> Reply:
@@ -115,9 +115,4 @@ class MemoryBackend:
             return self._store.next_due()
 
     async def wait(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
-        except TimeoutError:
-            return
-        self._wake.clear()
+        await self._bell.wait(seconds)

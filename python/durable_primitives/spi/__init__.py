@@ -3,8 +3,9 @@
 A backend needs this, the kernel's types and the errors, and nothing else.
 
 A `Backend` is a `Storage` and a `Scheduler` in one object; `Runtime` is the only door for time, randomness and ids.
-Backends that talk to a service share `StoreClock` (its time), `Bell` (when to look again), `Lifeline`
-(their leases, from a thread), `split`, `gathered` and `raise_failure`.
+Backends of one process wake its worker by a `Bell`; those of several share `Watch`, which looks for itself as well, and
+those that talk to a service `StoreClock` (its time), `TimedBell` (what comes nearer), `Lifeline` (their leases, from a
+thread), `split`, `gathered` and `raise_failure`.
 """
 
 from durable_primitives._core import xxh3_64
@@ -15,7 +16,7 @@ from durable_primitives.spi.loading import open_backend
 from durable_primitives.spi.opening import check_closed, check_open
 from durable_primitives.spi.runtime import Runtime, SystemRuntime
 from durable_primitives.spi.spreading import gathered, raise_failure, split
-from durable_primitives.spi.waking import Bell
+from durable_primitives.spi.waking import Bell, TimedBell, Watch
 
 __all__ = [
     "AuthorityClock",
@@ -29,6 +30,8 @@ __all__ = [
     "Storage",
     "StoreClock",
     "SystemRuntime",
+    "TimedBell",
+    "Watch",
     "check_closed",
     "check_open",
     "gathered",

@@ -8,10 +8,10 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from durable_primitives.errors import DefinitionError, StorageError
+from durable_primitives.errors import DefinitionError
 from durable_primitives.kernel.record import DeadLetter, Item, Record, Snapshot, Tally
 from durable_primitives.kernel.transition import ClaimRequest, LeaseRef, Renewal, Transition
-from durable_primitives.spi import Bell, Capabilities, Lifeline, Reply, StoreClock, check_closed, check_open
+from durable_primitives.spi import Capabilities, Lifeline, Reply, StoreClock, TimedBell, Watch, check_closed, check_open
 from durable_primitives_redis.address import Address, address_of_client, address_of_url, masked, split_options
 from durable_primitives_redis.checks import check_server, check_settings, settings_for
 from durable_primitives_redis.cluster import ClusterLink
@@ -80,8 +80,8 @@ class RedisBackend:
         self._storage: Storage | None = None
         self._listener: Listener | None = None
         self._listening = False
-        self._bell = Bell(self._clock.time)
-        self._last_due: int | None = None
+        self._bell = TimedBell(self._clock.time)
+        self._watch = Watch(self._bell, lambda: self._ready().next_due())
 
     @classmethod
     def from_url(cls, url: str) -> RedisBackend:
@@ -146,15 +146,7 @@ class RedisBackend:
         storage = self._ready()
         if not transitions and request is None:
             return (), ()
-        try:
-            reply = await storage.committing.commit(transitions, request)
-        except StorageError as error:
-            if error.outcome == "unknown":
-                # It may have brought an alarm nearer.
-                self._bell.ring()
-            raise
-        if reply.nearest is not None:
-            self._bell.tell(reply.nearest)
+        reply = await self._bell.follow(storage.committing.commit(transitions, request))
         return reply.outcomes, reply.claims
 
     def commit_now(self, transitions: Sequence[Transition], request: ClaimRequest | None = None) -> Reply:
@@ -190,8 +182,7 @@ class RedisBackend:
         return self._clock.time()
 
     async def next_due(self) -> int | None:
-        self._last_due = await self._ready().next_due()
-        return self._last_due
+        return await self._watch.next_due()
 
     async def wait(self, seconds: float) -> None:
         self._ready()
@@ -200,16 +191,4 @@ class RedisBackend:
             await self._listener.start(self._seconds)
             self._listening = True
             return
-        loop = asyncio.get_running_loop()
-        until = loop.time() + seconds
-        while True:
-            left = until - loop.time()
-            if await self._bell.wait(min(left, RECHECK_SECONDS)):
-                return
-            if left <= RECHECK_SECONDS or await self._came_nearer():
-                return
-
-    async def _came_nearer(self) -> bool:
-        """Whether somebody moved the earliest alarm and nobody told us."""
-        due = await self._ready().next_due()
-        return due is not None and (self._last_due is None or due < self._last_due)
+        await self._watch.wait(seconds, recheck_seconds=RECHECK_SECONDS)

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from durable_primitives.spi import Bell
+from durable_primitives.spi import TimedBell
 from durable_primitives_redis.address import Address, Connection
 
 PAUSE_SECONDS = 0.5
@@ -24,7 +24,7 @@ class Listener:
     `addresses` says where that can be heard now: it is asked again and again.
     """
 
-    def __init__(self, addresses: Callable[[], Sequence[Address]], channel: str, client: str, bell: Bell) -> None:
+    def __init__(self, addresses: Callable[[], Sequence[Address]], channel: str, client: str, bell: TimedBell) -> None:
         self._addresses, self._channel = addresses, channel
         self._own = client.encode()
         self._bell = bell

@@ -22,6 +22,7 @@ from durable_primitives.kernel.record import DeadLetter, Item, Record, Snapshot,
 from durable_primitives.kernel.transition import ClaimRequest, LeaseRef, Renewal, Transition
 from durable_primitives.spi.backend import Capabilities, Reply
 from durable_primitives.spi.opening import check_closed, check_open
+from durable_primitives.spi.waking import Bell, Watch
 
 RECHECK_SECONDS = 1.0
 """How long a lost wake-up can be missed."""
@@ -65,8 +66,8 @@ class SQLiteBackend:
         self._pid = 0
         self._writer: OwnerThread[Writer] | None = None
         self._reader: OwnerThread[Reader] | None = None
-        self._nearer = asyncio.Event()
-        self._last_due: int | None = None
+        self._bell = Bell()
+        self._watch = Watch(self._bell, lambda: self._ready(self._reader).run(lambda r: r.next_due()))
         self._listening: bool | None = None
 
     @classmethod
@@ -131,7 +132,7 @@ class SQLiteBackend:
         self._writer = self._reader = None
         if writer is None or reader is None or os.getpid() != self._pid:
             return
-        self._nearer.set()
+        self._bell.ring()
         try:
             await reader.stop()
             await writer.stop()
@@ -162,7 +163,7 @@ class SQLiteBackend:
         answers, nearer = writer.run_and_wait(lambda w: w.renew(leases, until), self._tell_others)
         if nearer:
             with suppress(RuntimeError):  # The loop is closed: nobody sleeps there.
-                self._loop.call_soon_threadsafe(self._nearer.set)
+                self._loop.call_soon_threadsafe(self._bell.ring)
         return answers
 
     # Looking at it.
@@ -185,38 +186,19 @@ class SQLiteBackend:
     # Waking.
 
     async def next_due(self) -> int | None:
-        self._last_due = await self._ready(self._reader).run(lambda r: r.next_due())
-        return self._last_due
+        return await self._watch.next_due()
 
     async def wait(self, seconds: float) -> None:
         self._ready(self._writer)
         if self._listening is None:
             # What others committed before somebody listened rang nowhere: the caller must look again.
-            self._listening = self._doorbell.listen(self._nearer.set)
+            self._listening = self._doorbell.listen(self._bell.ring)
             return
-        if self._nearer.is_set():
-            self._nearer.clear()
-            return
-        until = self._loop.time() + seconds
-        while (left := until - self._loop.time()) > 0:
-            try:
-                async with asyncio.timeout(min(left, RECHECK_SECONDS)):
-                    await self._nearer.wait()
-            except TimeoutError:
-                if await self._came_nearer():
-                    return
-            else:
-                self._nearer.clear()
-                return
-
-    async def _came_nearer(self) -> bool:
-        """Whether somebody moved the earliest alarm and the bell did not ring."""
-        due = await self._ready(self._reader).run(lambda r: r.next_due())
-        return due is not None and (self._last_due is None or due < self._last_due)
+        await self._watch.wait(seconds, recheck_seconds=RECHECK_SECONDS)
 
     def _notice(self, committed: tuple[*tuple[object, ...], bool]) -> None:
         if committed[-1]:
-            self._nearer.set()
+            self._bell.ring()
 
     def _tell_others(self, committed: tuple[*tuple[object, ...], bool]) -> None:
         """In the writer's thread, after its caller has the answer."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -10,7 +9,7 @@ from durable_primitives.errors import BackendUnavailableError, StorageSchemaTooN
 from durable_primitives.kernel.apply import apply, claim, renew
 from durable_primitives.kernel.record import DeadLetter, Item, Record, Snapshot, Tally
 from durable_primitives.kernel.transition import Claim, ClaimRequest, LeaseRef, Outcome, Renewal, Transition
-from durable_primitives.spi import Capabilities, Reply
+from durable_primitives.spi import Bell, Capabilities, Reply
 from durable_primitives_cloudflare.object import reading, sweeping
 from durable_primitives_cloudflare.object.alarm import Alarm
 from durable_primitives_cloudflare.object.life import Life
@@ -49,7 +48,7 @@ class ObjectBackend:
         self._now = now
         self._prefix: str | None = None
         self._shelf: ObjectShelf | None = None
-        self._wake = asyncio.Event()
+        self._bell = Bell()
 
     async def open(self, namespace: str) -> None:
         await self.alarm.look()
@@ -177,7 +176,7 @@ class ObjectBackend:
             raise
         after = self.next_alarm()
         if after is not None and (before is None or after < before):
-            self._wake.set()
+            self._bell.ring()
         return result
 
     def _store(self, instance: str) -> None:
@@ -228,9 +227,4 @@ class ObjectBackend:
         return self.next_alarm()
 
     async def wait(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
-        except TimeoutError:
-            return
-        self._wake.clear()
+        await self._bell.wait(seconds)

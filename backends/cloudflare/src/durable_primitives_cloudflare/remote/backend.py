@@ -6,10 +6,10 @@ import asyncio
 import os
 from collections.abc import Iterable, Sequence
 
-from durable_primitives.errors import DefinitionError, StorageError
+from durable_primitives.errors import DefinitionError
 from durable_primitives.kernel.record import DeadLetter, Item, Record, Snapshot, Tally
 from durable_primitives.kernel.transition import ClaimRequest, LeaseRef, Renewal, Transition
-from durable_primitives.spi import Bell, Capabilities, Lifeline, Reply, StoreClock, check_closed, check_open
+from durable_primitives.spi import Capabilities, Lifeline, Reply, StoreClock, TimedBell, Watch, check_closed, check_open
 from durable_primitives_cloudflare.remote.address import Settings, host_of, settings_of
 from durable_primitives_cloudflare.remote.failures import BACKEND
 from durable_primitives_cloudflare.remote.link import Link
@@ -59,11 +59,11 @@ class RemoteBackend:
         self._host_keys = _keys(host_keys, HOST_KEYS) if self._settings.listen is not None else ()
         self._pid = 0
         self._clock = StoreClock()
-        self._bell = Bell(self._clock.time)
+        self._bell = TimedBell(self._clock.time)
+        self._watch = Watch(self._bell, lambda: self._ready().next_due())
         self._link: Link | None = None
         self._partitions: Partitions | None = None
         self._receiver: Receiver | None = None
-        self._last_due: int | None = None
 
     @classmethod
     def from_url(cls, url: str) -> RemoteBackend:
@@ -117,15 +117,7 @@ class RemoteBackend:
         partitions = self._ready()
         if not transitions and (request is None or request.limit < 1):
             return (), ()
-        try:
-            reply = await partitions.commit(transitions, request)
-        except StorageError as error:
-            if error.outcome == "unknown":
-                # It may have brought an alarm nearer.
-                self._bell.ring()
-            raise
-        if reply.nearest is not None:
-            self._bell.tell(reply.nearest)
+        reply = await self._bell.follow(partitions.commit(transitions, request))
         return reply.outcomes, reply.claims
 
     def commit_now(self, transitions: Sequence[Transition], request: ClaimRequest | None = None) -> Reply:
@@ -165,8 +157,7 @@ class RemoteBackend:
         return self._clock.time()
 
     async def next_due(self) -> int | None:
-        self._last_due = await self._ready().next_due()
-        return self._last_due
+        return await self._watch.next_due()
 
     async def wait(self, seconds: float) -> None:
         partitions = self._ready()
@@ -176,19 +167,7 @@ class RemoteBackend:
             await receiver.add(partitions.store, self._bell, self._settings.listen)
             self._receiver = receiver
             return
-        loop = asyncio.get_running_loop()
-        until = loop.time() + seconds
-        while True:
-            left = until - loop.time()
-            if await self._bell.wait(min(left, self._settings.look_seconds)):
-                return
-            if left <= self._settings.look_seconds or await self._came_nearer():
-                return
-
-    async def _came_nearer(self) -> bool:
-        """Whether somebody moved the earliest alarm and nobody told us."""
-        due = await self._ready().next_due()
-        return due is not None and (self._last_due is None or due < self._last_due)
+        await self._watch.wait(seconds, recheck_seconds=self._settings.look_seconds)
 
 
 def _keys(given: str | Iterable[str] | None, variable: str) -> tuple[bytes, ...]:
