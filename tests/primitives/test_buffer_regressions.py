@@ -15,25 +15,14 @@ from durable_primitives.errors import DefinitionError, ReducerError, ValidationE
 from durable_primitives.kernel.transition import ClaimRequest
 from durable_primitives.primitives.buffer import Buffer, BufferEventContext, BufferExecuteContext
 from durable_primitives.retry import Backoff, RetryPolicy
+from tests.primitives.buffer_handler import HOUR, MINUTE, SECOND, Handler
 from tests.primitives.driver import EPOCH_MS, Driver
 
-SECOND, MINUTE, HOUR = 1000, 60_000, 3_600_000
 TEN_MINUTES = RetryPolicy(max_attempts=3, backoff=Backoff.constant("10 minutes", jitter="none"))
 
 
-class Handler:
-    def __init__(self, failures: int = 0) -> None:
-        self.failures = failures
-        self.calls: list[BufferExecuteContext[Any]] = []
-
-    @property
-    def states(self) -> list[Any]:
-        return [ctx.state for ctx in self.calls]
-
-    async def __call__(self, ctx: BufferExecuteContext[Any]) -> None:
-        self.calls.append(ctx)
-        if len(self.calls) <= self.failures:
-            raise OSError("the sink is down")
+def failing(times: int) -> Handler:
+    return Handler(*[OSError("the sink is down")] * times)
 
 
 async def start(handler: Any, **options: Any) -> tuple[Driver, Any]:
@@ -90,7 +79,7 @@ async def test_an_event_that_came_during_a_flush_was_deleted_with_the_batch() ->
 
 
 async def test_filling_the_buffer_bypassed_the_backoff_and_burnt_the_attempts() -> None:
-    handler = Handler(failures=1)
+    handler = failing(1)
     driver, client = await start(handler, max_events=1, retry=TEN_MINUTES)
     await client.add("a", "0")
     await driver.run_due()
@@ -105,7 +94,7 @@ async def test_filling_the_buffer_bypassed_the_backoff_and_burnt_the_attempts() 
 
 
 async def test_a_retry_moved_when_events_came_in() -> None:
-    handler = Handler(failures=1)
+    handler = failing(1)
     driver, client = await start(handler, max_events=2, retry=TEN_MINUTES)
     await client.add_many("a", ["1", "2"])
     await driver.advance(9 * MINUTE)
@@ -125,7 +114,7 @@ def test_a_bare_number_meant_an_instant_in_1970_and_spun(option: str) -> None:
 
 
 async def test_a_failed_flush_without_retries_left_a_zombie() -> None:
-    handler = Handler(failures=1)
+    handler = failing(1)
     driver, client = await start(handler, retry=RetryPolicy(max_attempts=1))
     await client.add("a", "1")
     await driver.advance(5 * MINUTE)
@@ -138,7 +127,7 @@ async def test_a_failed_flush_without_retries_left_a_zombie() -> None:
 
 
 async def test_exhausted_retries_deleted_the_batch() -> None:
-    handler = Handler(failures=3)
+    handler = failing(3)
     driver, client = await start(handler, retry=TEN_MINUTES)
     await client.add("a", "1")
     await driver.advance(HOUR)
@@ -161,7 +150,7 @@ async def test_an_id_was_accepted_twice_while_its_event_was_pending() -> None:
 
 
 async def test_a_flush_forgot_the_ids_of_its_events() -> None:
-    handler = Handler(failures=1)
+    handler = failing(1)
     driver, client = await start(handler, max_events=1, retry=TEN_MINUTES)
     await client.add("a", "1", event_id="e1")
     await driver.run_due()
@@ -201,7 +190,7 @@ async def test_the_event_count_of_a_flush_was_read_live_and_exceeded_its_batch()
 
 
 async def test_each_attempt_saw_another_batch() -> None:
-    handler = Handler(failures=2)
+    handler = failing(2)
     driver, client = await start(handler, max_events=2, retry=TEN_MINUTES)
     for number in range(9):
         await client.add("a", str(number))

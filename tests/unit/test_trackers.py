@@ -27,8 +27,7 @@ from durable_primitives.events import (
     guard,
 )
 
-SAFETY_S = 20.0
-"""Far more than anything here takes, so that a fault ends the test instead of hanging it."""
+from .tracked import SAFETY_S, completed
 
 
 @pytest.fixture(autouse=True)
@@ -36,19 +35,6 @@ def unconfigured_structlog() -> Iterator[None]:
     structlog.reset_defaults()
     yield
     structlog.reset_defaults()
-
-
-def completed(number: int = 0) -> QueueCompleted:
-    return QueueCompleted(
-        at_ms=1_893_456_000_000,
-        namespace="default",
-        kind="queue",
-        name="deliveries",
-        instance_id="queue:deliveries:3",
-        event_id=f"evt-{number}",
-        attempt=1,
-        duration_ms=12,
-    )
 
 
 def dead_lettered() -> QueueDeadLettered:

@@ -15,10 +15,9 @@ import msgspec
 import pytest
 
 from durable_primitives.errors import DefinitionError
-from durable_primitives.events import EVENT_TYPES, HttpBatchTracker, QueueCancelled, QueueCompleted
+from durable_primitives.events import EVENT_TYPES, HttpBatchTracker, QueueCancelled
 
-SAFETY_S = 20.0
-"""Far more than anything here takes, so that a fault ends the test instead of hanging it."""
+from .tracked import SAFETY_S, completed
 
 HANG = "never answers"
 RUDE = "hangs up"
@@ -114,19 +113,6 @@ def tracker(collector: Collector) -> Callable[..., HttpBatchTracker]:
 @pytest.fixture(autouse=True)
 def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-
-
-def completed(number: int = 0) -> QueueCompleted:
-    return QueueCompleted(
-        at_ms=1_893_456_000_000,
-        namespace="default",
-        kind="queue",
-        name="deliveries",
-        instance_id="queue:deliveries:3",
-        event_id=f"evt-{number}",
-        attempt=1,
-        duration_ms=12,
-    )
 
 
 def track(tracker: HttpBatchTracker, count: int) -> None:
