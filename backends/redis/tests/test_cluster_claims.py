@@ -74,22 +74,42 @@ async def test_claims_go_on_while_a_slot_moves(cluster: TestCluster, prefix: str
 
 
 async def half_dead(
-    folder: Path, prefix: str, opened: AsyncExitStack, timeout_s: float
+    folder: Path,
+    prefix: str,
+    opened: AsyncExitStack,
+    timeout_s: float,
+    *,
+    hangs: bool = False,
 ) -> tuple[RedisBackend, list[str]]:
-    """A backend on a cluster one node of which is gone, and the instances that the others have."""
+    """A backend on a cluster one node of which is gone, or hangs, and the instances that the others have."""
     cluster = TestCluster(folder, [{"cluster_require_full_coverage": "no"}] * 3)
     opened.callback(cluster.stop)
     await asyncio.to_thread(cluster.start)
     backend = await open_backend(RedisBackend(cluster.url, prefix=prefix, timeout_s=timeout_s), opened)
     await backend.commit([append(instance, b"x") for instance in INSTANCES])
     owners = {instance: cluster.owner(slot_of(instance, prefix)) for instance in INSTANCES}
-    cluster.nodes[2].stop(signal.SIGKILL)
+    if hangs:
+        cluster.nodes[2].pause()
+        opened.callback(cluster.nodes[2].resume)
+    else:
+        cluster.nodes[2].stop(signal.SIGKILL)
     return backend, sorted(instance for instance in INSTANCES if owners[instance] is not cluster.nodes[2])
 
 
 async def test_claims_go_on_while_a_node_is_away(tmp_path: Path, opened: AsyncExitStack, prefix: str):
     backend, alive = await half_dead(tmp_path, prefix, opened, LONG_SECONDS)
     assert 0 < len(alive) < len(INSTANCES)
+
+    async with asyncio.timeout(LONG_SECONDS / 4):
+        granted = await claimed(backend, len(alive))
+        assert await backend.next_due() is not None
+        assert await backend.sweep(0, 100) == 0
+
+    assert names(granted) == alive
+
+
+async def test_claims_go_on_while_a_node_hangs(tmp_path: Path, opened: AsyncExitStack, prefix: str):
+    backend, alive = await half_dead(tmp_path, prefix, opened, LONG_SECONDS, hangs=True)
 
     async with asyncio.timeout(LONG_SECONDS / 4):
         granted = await claimed(backend, len(alive))
