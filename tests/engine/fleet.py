@@ -81,10 +81,12 @@ class ProcessRuntime:
 class Wire:
     """What stands between one process and the store: commits can be held back, made to fail, or cut off for good."""
 
-    def __init__(self, store: MemoryBackend, *, immediate: bool = True, overlapping: bool = False) -> None:
+    def __init__(
+        self, store: MemoryBackend, *, immediate: bool = True, overlapping: bool = False, partitions: int = 1
+    ) -> None:
         self._store = store
         self.capabilities = Capabilities(
-            durable=False, multi_process=False, immediate=immediate, overlapping=overlapping
+            durable=False, multi_process=False, immediate=immediate, overlapping=overlapping, partitions=partitions
         )
         self.url = store.url
         self.calls: list[str] = []
@@ -95,6 +97,9 @@ class Wire:
         """Raised by the next commits, one each, instead of committing."""
         self.gate = asyncio.Event()
         self.gate.set()
+        self.stuck: set[str] = set()
+        """Instances whose commits wait until they are `freed`."""
+        self.freed = asyncio.Event()
         self.arrived = asyncio.Event()
         """A commit has reached the gate."""
         self.turns = 0
@@ -127,6 +132,8 @@ class Wire:
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
         try:
+            if self.stuck.intersection(transition.instance for transition in transitions):
+                await self.freed.wait()
             async with self._order:
                 await self.gate.wait()
                 await turns(self.turns)

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 import pytest
 from msgspec.structs import replace
 
-from durable_primitives.engine.group_commit import MAX_BATCH, GroupCommit
+from durable_primitives.engine.group_commit import GroupCommit
+from durable_primitives.engine.lanes import MAX_BATCH, MAX_BATCH_BYTES, MAX_JOINED_BYTES
 from durable_primitives.errors import StorageBusyError, StorageError
-from durable_primitives.kernel.transition import Claim, ClaimRequest, Create, Guard, NewItem, Outcome, Transition
+from durable_primitives.kernel.transition import Claim, ClaimRequest, Create, Guard, NewItem, Outcome, Put, Transition
+from durable_primitives.spi import xxh3_64
 from tests.engine.fleet import EPOCH_MS, LEASE, Fleet, Wire, turns
 
 
@@ -29,9 +31,9 @@ def wish() -> ClaimRequest:
     return ClaimRequest(owner="me", at=EPOCH_MS, lease_ms=LEASE, limit=10, take=1)
 
 
-async def slow_store(*, overlapping: bool = False) -> tuple[GroupCommit, Wire]:
+async def slow_store(*, overlapping: bool = False, partitions: int = 1) -> tuple[GroupCommit, Wire]:
     """Round trips that take until the gate is open."""
-    wire = Wire((await Fleet().open()).store, immediate=False, overlapping=overlapping)
+    wire = Wire((await Fleet().open()).store, immediate=False, overlapping=overlapping, partitions=partitions)
     return GroupCommit(wire), wire  # type: ignore[arg-type]
 
 
@@ -67,6 +69,27 @@ async def test_a_round_trip_carries_a_bounded_batch() -> None:
     commits, wire = await slow_store()
     await asyncio.gather(*(outcome_of(commits.submit(event(n))) for n in range(MAX_BATCH + 1)))
     assert [len(batch) for batch, _ in wire.trips] == [MAX_BATCH, 1]
+
+
+async def test_a_round_trip_carries_a_bounded_number_of_bytes() -> None:
+    commits, wire = await slow_store()
+    third = bytes(MAX_BATCH_BYTES // 3)
+    appends = [replace(event(n), append=(NewItem(None, third),)) for n in range(4)]
+    states = [replace(event(n), append=(), put=Put(status="active", data=third)) for n in range(4, 7)]
+    whole = replace(event(7), append=(NewItem(None, bytes(MAX_BATCH_BYTES + 1)),))
+    outcomes = await asyncio.gather(*(outcome_of(commits.submit(one)) for one in (*appends, *states, whole)))
+    assert instances(wire) == [["0", "1", "2"], ["3", "4", "5"], ["6"], ["7"]]
+    assert [outcome.verdict for outcome in outcomes] == ["applied"] * 8
+
+
+async def test_a_joined_append_has_a_bounded_number_of_bytes() -> None:
+    commits, wire = await slow_store()
+    one = event(0)
+    third = NewItem(None, bytes(MAX_JOINED_BYTES // 3))
+    appends = [replace(one, append=(third,)) for _ in range(7)]
+    outcomes = await asyncio.gather(*(outcome_of(commits.submit(append, joins=True)) for append in appends))
+    assert [len(transition.append) for transition in wire.trips[0][0]] == [3, 3, 1]
+    assert [outcome.accepted[0].seq for outcome in outcomes] == [1, 2, 3, 4, 5, 6, 7]
 
 
 async def test_each_caller_hears_what_became_of_its_own_transition() -> None:
@@ -205,7 +228,7 @@ async def test_when_the_loop_closes_nobody_is_left_waiting() -> None:
     stayed = commits.submit(event(1))
     asking = asyncio.create_task(commits.claim())
     await turns()
-    for trip in commits._trips:
+    for trip in commits._lanes[0].trips:
         trip.cancel()
     raised = await asyncio.gather(outcome_of(left), outcome_of(stayed), asking, return_exceptions=True)
     assert [error.outcome for error in raised if isinstance(error, StorageError)] == [
@@ -274,3 +297,65 @@ async def test_callers_who_come_back_at_once_keep_the_backend_busy(overlapping: 
     sizes = [len(batch) for batch, _ in wire.trips]
     assert sum(sizes) == 640
     assert set(sizes[1:-1]) == {size}
+
+
+# A store in partitions, each of which answers by itself.
+
+
+async def apart(partitions: int) -> tuple[GroupCommit, Wire, Transition, Transition]:
+    """Such a store, and events for two instances in different partitions."""
+    commits, wire = await slow_store(overlapping=True, partitions=partitions)
+    first = event(0)
+    other = next(
+        one
+        for one in map(event, range(1, 100))
+        if (xxh3_64(one.instance.encode()) - xxh3_64(first.instance.encode())) % partitions
+    )
+    return commits, wire, first, other
+
+
+async def test_a_partition_that_is_stuck_holds_up_no_other() -> None:
+    commits, wire, stuck, other = await apart(4)
+    wire.stuck.add(stuck.instance)
+    late = []
+    for _ in range(3):
+        # More round trips than may be under way at once.
+        late.append(commits.submit(stuck))
+        assert (await outcome_of(commits.submit(other))).verdict == "applied"
+    assert not any(future.done() for future in late)  # type: ignore[union-attr]
+    wire.freed.set()
+    await commits.drain()
+    assert [(await outcome_of(one)).accepted[0].position for one in late] == [1, 1, 1], "duplicates of the first"
+    assert all(len({one.instance for one in batch}) == 1 for batch, _ in wire.trips)
+
+
+async def test_a_claim_in_a_partition_that_is_stuck_leaves_places_for_others() -> None:
+    commits, wire, stuck, other = await apart(4)
+    claimed: list[str] = []
+    commits.claimant = wish
+    commits.on_claims = lambda claims: claimed.extend(claim.record.instance for claim in claims)
+    wire.stuck.add(stuck.instance)
+    late = commits.submit(stuck)
+    await turns()
+    await outcome_of(commits.submit(other))
+    assert claimed == [other.instance]
+    assert await commits.claim() == 0
+    wire.freed.set()
+    await outcome_of(late)
+    assert [request and request.limit for _, request in wire.trips] == [2, 8, 2], "together the ten that are wished for"
+    assert sorted(claimed) == sorted([stuck.instance, other.instance])
+
+
+async def test_a_claim_waits_for_those_that_have_asked_for_all_places() -> None:
+    commits, wire, stuck, _ = await apart(2)
+    commits.claimant = lambda: replace(wish(), limit=2)
+    wire.stuck.add(stuck.instance)
+    late = commits.submit(stuck)
+    await turns()
+    commits.claimant = lambda: None
+    waiting = asyncio.create_task(commits.claim())
+    await turns()
+    assert not waiting.done(), "what is on its way is the worker's already"
+    wire.freed.set()
+    assert await waiting == 0
+    assert late.done()  # type: ignore[union-attr]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
+import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 
@@ -65,8 +68,8 @@ def make_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[.
     _need_binary()
     servers: list[Server] = []
 
-    def make(**settings: str) -> Server:
-        server = Server(tmp_path_factory.mktemp("server"), **settings)
+    def make(binary: str | None = None, **settings: str) -> Server:
+        server = Server(tmp_path_factory.mktemp("server"), binary, **settings)
         servers.append(server)
         server.start()
         return server
@@ -74,6 +77,21 @@ def make_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[.
     yield make
     for server in servers:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of ``localhost`` and its address, signed by itself; its key is beside it."""
+    need("openssl", shutil.which("openssl"))
+    folder = tmp_path_factory.mktemp("tls")
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout key.pem -out cert.pem"
+    subprocess.run(
+        [*command.split(), "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
+        cwd=folder,
+        check=True,
+        stderr=subprocess.DEVNULL,
+    )
+    return folder / "cert.pem"
 
 
 @pytest.fixture

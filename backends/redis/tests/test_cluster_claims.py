@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from redis.crc import key_slot
 
+from durable_primitives import Queue, QueueExecuteContext, create_durable_primitives
 from durable_primitives.errors import BackendUnavailableError
 from durable_primitives.kernel.transition import Claim, ClaimRequest
 from durable_primitives_redis import RedisBackend
@@ -25,6 +26,10 @@ LONG_SECONDS = 60.0
 
 def slot_of(instance: str, prefix: str) -> int:
     return key_slot(f"{prefix}:tests:{partition_of(instance)}".encode())
+
+
+async def nothing(ctx: QueueExecuteContext[int]) -> None:
+    return None
 
 
 def claim(limit: int = 100) -> ClaimRequest:
@@ -69,16 +74,25 @@ async def test_claims_go_on_while_a_slot_moves(cluster: TestCluster, prefix: str
 
 
 async def half_dead(
-    folder: Path, prefix: str, opened: AsyncExitStack, timeout_s: float
+    folder: Path,
+    prefix: str,
+    opened: AsyncExitStack,
+    timeout_s: float,
+    *,
+    hangs: bool = False,
 ) -> tuple[RedisBackend, list[str]]:
-    """A backend on a cluster one node of which is gone, and the instances that the others have."""
+    """A backend on a cluster one node of which is gone, or hangs, and the instances that the others have."""
     cluster = TestCluster(folder, [{"cluster_require_full_coverage": "no"}] * 3)
     opened.callback(cluster.stop)
     await asyncio.to_thread(cluster.start)
     backend = await open_backend(RedisBackend(cluster.url, prefix=prefix, timeout_s=timeout_s), opened)
     await backend.commit([append(instance, b"x") for instance in INSTANCES])
     owners = {instance: cluster.owner(slot_of(instance, prefix)) for instance in INSTANCES}
-    cluster.nodes[2].stop(signal.SIGKILL)
+    if hangs:
+        cluster.nodes[2].pause()
+        opened.callback(cluster.nodes[2].resume)
+    else:
+        cluster.nodes[2].stop(signal.SIGKILL)
     return backend, sorted(instance for instance in INSTANCES if owners[instance] is not cluster.nodes[2])
 
 
@@ -92,6 +106,46 @@ async def test_claims_go_on_while_a_node_is_away(tmp_path: Path, opened: AsyncEx
         assert await backend.sweep(0, 100) == 0
 
     assert names(granted) == alive
+
+
+async def test_claims_go_on_while_a_node_hangs(tmp_path: Path, opened: AsyncExitStack, prefix: str):
+    backend, alive = await half_dead(tmp_path, prefix, opened, LONG_SECONDS, hangs=True)
+
+    async with asyncio.timeout(LONG_SECONDS / 4):
+        granted = await claimed(backend, len(alive))
+        assert await backend.next_due() is not None
+        assert await backend.sweep(0, 100) == 0
+
+    assert names(granted) == alive
+
+
+async def test_callers_elsewhere_are_answered_while_a_node_hangs(tmp_path: Path, opened: AsyncExitStack, prefix: str):
+    """Under the load of one process, whose calls leave together."""
+    cluster = TestCluster(tmp_path, [{"cluster_require_full_coverage": "no"}] * 3)
+    opened.callback(cluster.stop)
+    await asyncio.to_thread(cluster.start)
+    backend = RedisBackend(cluster.url, prefix=prefix, timeout_s=LONG_SECONDS)
+    orders = Queue.make("orders", event_schema=int, execute=nothing, concurrency=len(INSTANCES))
+    client = await opened.enter_async_context(create_durable_primitives(orders, namespace="tests").connect(backend))
+    queue = client.queue(orders)
+    hanging = cluster.nodes[2]
+    keys = [f"key-{number}" for number in range(200)]
+    where = {key: (await queue.enqueue(0, partition_key=key)).instance_index for key in keys}
+    there = {key for key, index in where.items() if cluster.owner(slot_of(f"queue:orders:{index}", prefix)) is hanging}
+    assert 0 < len(there) < len(where)
+
+    hanging.pause()
+    opened.callback(hanging.resume)
+    rounds = []
+    async with asyncio.timeout(LONG_SECONDS / 4):
+        for number in range(1, 4):
+            calls = {key: asyncio.ensure_future(queue.enqueue(number, partition_key=key)) for key in where}
+            await asyncio.gather(*(call for key, call in calls.items() if key not in there))
+            rounds.append(calls)
+    assert not any(calls[key].done() for calls in rounds for key in there)
+    hanging.resume()
+    await asyncio.gather(*(call for calls in rounds for call in calls.values()))
+    assert (await queue.status()).pending == 4 * len(where)
 
 
 async def test_claims_of_a_call_that_fails_elsewhere_answer_the_next_one(

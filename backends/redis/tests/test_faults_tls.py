@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import ssl
-import subprocess
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -17,24 +15,9 @@ from durable_primitives.kernel.transition import Create, Transition
 from durable_primitives_redis import RedisBackend
 
 from .clusters import TestCluster
-from .conftest import need, open_backend
+from .conftest import open_backend
 from .proxy import pump
 from .servers import Server
-
-
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of ``localhost`` and its address, signed by itself; its key is beside it."""
-    need("openssl", shutil.which("openssl"))
-    folder = tmp_path_factory.mktemp("tls")
-    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout key.pem -out cert.pem"
-    subprocess.run(
-        [*command.split(), "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
-        cwd=folder,
-        check=True,
-        stderr=subprocess.DEVNULL,
-    )
-    return folder / "cert.pem"
 
 
 @asynccontextmanager

@@ -18,6 +18,7 @@ from durable_primitives import (
     create_durable_primitives,
 )
 from durable_primitives.errors import PayloadTooLargeError
+from durable_primitives.kernel.transition import Claim, ClaimRequest, Create, Due, Guard, NewItem, Transition
 from durable_primitives_redis import RedisBackend
 from durable_primitives_redis.backend import MAX_PAYLOAD
 
@@ -100,3 +101,60 @@ async def test_state_that_a_reducer_makes_too_long_refuses_the_event(url: str, p
         assert caught.value.limit == MAX_PAYLOAD
         assert (await buffer.status("b")).event_count == 1
         assert not (await buffer.add("b", "small", "second")).duplicate, "it was not accepted"
+
+
+async def test_claim_and_take_bring_no_more_than_one_reply_should_hold(backend: RedisBackend):
+    """Of 60 instances with a megabyte each, and one with 60 events of a megabyte: both come in parts."""
+    payload, whole = bytes(1 << 20), 32 << 20
+    due = (Due("items", "set", 0),)
+    many = [
+        Transition(
+            instance=f"queue:{name}:{number}",
+            at=0,
+            create=Create(status="live"),
+            append=(NewItem(None, payload),) * count,
+            dues=due,
+        )
+        for name, count, total in (("many", 1, 60), ("one", 60, 1))
+        for number in range(total)
+    ]
+    for transition in many:
+        await backend.commit([transition])
+
+    replies: list[int] = []
+    claims: list[Claim] = []
+    while True:
+        _, came = await backend.commit([], ClaimRequest(owner="me", at=1, lease_ms=60_000, limit=100, take=1))
+        if not came:
+            break
+        replies.append(sum(len(item.payload) for claim in came for item in claim.items))
+        claims += came
+    assert max(replies) <= whole + len(payload)
+    assert len(replies) == 2
+    assert sorted(claim.record.instance for claim in claims) == sorted(one.instance for one in many)
+
+    (one,) = (claim for claim in claims if claim.record.instance == "queue:one:0")
+    taken = [len(one.items)]
+    while sum(taken) < 60:
+        guard = Guard(token=one.record.token)
+        (outcome,), _ = await backend.commit(
+            [Transition(instance="queue:one:0", at=1, guard=guard, take=59, release="idle")]
+        )
+        assert not outcome.released
+        taken.append(len(outcome.items))
+    assert taken == [1, 32, 27]
+    # Two that take at once share the room, and each has something.
+    refs = {claim.record.instance: claim.record.token for claim in claims}
+    again = [
+        Transition(
+            instance=name,
+            at=1,
+            guard=Guard(token=refs[name]),
+            append=(NewItem(None, payload),) * 40,
+        )
+        for name in ("queue:many:0", "queue:many:1")
+    ]
+    await backend.commit(again)
+    takes = [Transition(instance=one.instance, at=1, guard=one.guard, take=40) for one in again]
+    outcomes, _ = await backend.commit(takes)
+    assert [len(outcome.items) for outcome in outcomes] == [32, 1]

@@ -5,82 +5,29 @@ arrives while a round trip is in flight leaves together as the next one.  One fs
 everybody who waits (the group commit of DeWitt et al., 1984, one level above the log).
 
 A backend that works beside the interpreter gets two round trips at a time, so that it has one to work on while the
-callers of the other are answered and make their next requests.
+callers of the other are answered and make their next requests.  Partitions that answer by themselves (`Capabilities`)
+have round trips of their own, so that one that is stuck holds up nobody elsewhere.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from typing import Any
 
 from msgspec import structs
 
+from durable_primitives.engine.lanes import Answer, Entry, Lane
 from durable_primitives.errors import StorageError, StorageFullError
-from durable_primitives.kernel.transition import Claim, ClaimRequest, NewItem, Outcome, Transition, adds
-from durable_primitives.spi import Backend
+from durable_primitives.kernel.transition import Claim, ClaimRequest, Outcome, Transition, adds
+from durable_primitives.spi import Backend, xxh3_64
 from durable_primitives.spi.backend import Reply
-
-MAX_BATCH = 1000
-"""Transitions of one round trip."""
-
-MAX_JOINED = 1000
-"""Items of one joined append."""
 
 MIN_HALF = 16
 """Callers that are worth a round trip of their own: see `GroupCommit._answer`."""
 
 _NOTHING: Reply = ((), ())
-
-
-_Answer = tuple[asyncio.Future[Outcome], Outcome]
-
-
-class _Entry:
-    """One transition that waits to leave, and who waits for it.
-
-    Appends of several callers to one instance leave as one transition: what is done once per transition, here and in
-    the backend, is then done once for all of them.
-    """
-
-    __slots__ = ("_joined", "callers", "transition")
-
-    def __init__(self, transition: Transition, future: asyncio.Future[Outcome]) -> None:
-        self.transition = transition
-        self.callers = [(future, len(transition.append))]
-        self._joined: list[NewItem] | None = None
-
-    def join(self, transition: Transition, future: asyncio.Future[Outcome]) -> bool:
-        """Take another append in, if it says the same but for its items."""
-        if transition.create is not self.transition.create:
-            return False
-        if self._joined is None:
-            self._joined = list(self.transition.append)
-        if len(self._joined) + len(transition.append) > MAX_JOINED:
-            return False
-        self._joined += transition.append
-        self.callers.append((future, len(transition.append)))
-        self.transition = transition
-        return True
-
-    def sealed(self) -> Transition:
-        """The transition as it leaves."""
-        if self._joined is None:
-            return self.transition
-        # The last one's time: no item was accepted later than that.
-        return structs.replace(self.transition, append=tuple(self._joined))
-
-    def answers(self, outcome: Outcome) -> Iterator[_Answer]:
-        """Every caller with its part of the outcome."""
-        if len(self.callers) == 1:
-            yield self.callers[0][0], outcome
-            return
-        start = 0
-        for future, count in self.callers:
-            mine = outcome.accepted[start : start + count]
-            yield future, Outcome(verdict=outcome.verdict, count=outcome.count, accepted=mine, held=outcome.held)
-            start += count
 
 
 class GroupCommit:
@@ -93,14 +40,13 @@ class GroupCommit:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._immediate = backend.capabilities.immediate
-        self._waiting: list[_Entry] = []
-        self._appends: dict[str, _Entry] = {}
-        """The last append to each instance among `_waiting`, for others to join."""
-        self._trips: set[asyncio.Task[None]] = set()
         self._most_trips = 2 if backend.capabilities.overlapping else 1
-        self._departing = False
-        self._claiming = False
-        """A claim is in flight: a second one would be for the same free places of the worker."""
+        self._partitions = count = backend.capabilities.partitions
+        # Where there are several, one more for claims that travel alone: they look everywhere.
+        self._lanes = [Lane() for _ in range(count + (count > 1))]
+        self._claim_lane = self._lanes[-1]
+        self._asked = 0
+        """Instances that claims in flight ask for: no other one is to ask for the same free places of the worker."""
         self._claim_wanted: list[asyncio.Future[int]] = []
         self.claimant: Callable[[], ClaimRequest | None] = lambda: None
         """Asked before each round trip: a worker with room sends its wish for due instances along."""
@@ -117,23 +63,15 @@ class GroupCommit:
                 self.on_claims(claims)
             return outcomes[0]
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        if joins:
-            entry = self._appends.get(transition.instance)
-            if entry is not None and entry.join(transition, future):
-                return future
-            entry = self._appends[transition.instance] = _Entry(transition, future)
-        else:
-            # Appends that come later must not overtake this one.
-            self._appends.pop(transition.instance, None)
-            entry = _Entry(transition, future)
-        self._waiting.append(entry)
-        self._depart_soon()
+        lane = self._lanes[xxh3_64(transition.instance.encode()) % self._partitions if self._partitions > 1 else 0]
+        lane.add(transition, future, joins=joins)
+        self._depart_soon(lane)
         return future
 
     async def claim(self) -> int:
         """Serve the claimant now, even with nothing to commit; returns how many instances came.
 
-        Round trips that left before this call have been answered when it returns.
+        When the claimant wants nothing more, all claims that left before this call have been answered when it returns.
         """
         if self._immediate:
             _, claims = self._backend.commit_now((), self.claimant())
@@ -142,45 +80,57 @@ class GroupCommit:
             return len(claims)
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._claim_wanted.append(future)
-        self._depart_soon()
+        self._depart_soon(self._claim_lane)
         return await future
 
     async def drain(self) -> None:
         """Wait until everything that was submitted has its outcome."""
-        while self._trips:
-            await asyncio.wait(self._trips)
+        while trips := [trip for lane in self._lanes for trip in lane.trips]:
+            await asyncio.wait(trips)
 
-    def _depart_soon(self) -> None:
-        if not self._departing and len(self._trips) < self._most_trips:
-            self._departing = True
-            trip = asyncio.get_running_loop().create_task(self._travel(), name="durable-primitives group commit")
-            self._trips.add(trip)
+    def _depart_soon(self, lane: Lane) -> None:
+        if not lane.departing and len(lane.trips) < self._most_trips:
+            lane.departing = True
+            trip = asyncio.get_running_loop().create_task(self._travel(lane), name="durable-primitives group commit")
+            lane.trips.add(trip)
 
-    async def _travel(self) -> None:
+    async def _travel(self, lane: Lane) -> None:
         """One round trip after the other, as long as somebody waits for one."""
-        self._departing = False
+        lane.departing = False
         trip = asyncio.current_task()
         assert trip is not None
         try:
-            while self._waiting or (self._claim_wanted and not self._claiming):
-                batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
-                self._appends = {}
-                await self._round_trip(batch)
+            while lane.waiting or (lane is self._claim_lane and self._can_claim()):
+                await self._round_trip(lane, lane.depart())
         except asyncio.CancelledError:
-            waiting, self._waiting = self._waiting, []
-            claimers, self._claim_wanted = self._claim_wanted, []
+            waiting, lane.waiting = lane.waiting, []
+            claimers: list[asyncio.Future[int]] = []
+            if lane is self._claim_lane:
+                claimers, self._claim_wanted = self._claim_wanted, []
             _fail(waiting, claimers, StorageError("the event loop is closing", outcome="not_applied"))
             raise
         finally:
-            self._trips.discard(trip)
+            lane.trips.discard(trip)
 
-    async def _round_trip(self, batch: list[_Entry]) -> None:
-        request: ClaimRequest | None = None
-        claimers: list[asyncio.Future[int]] = []
-        if not self._claiming:
-            claimers, self._claim_wanted = self._claim_wanted, []
-            request = self.claimant()
-            self._claiming = request is not None
+    def _can_claim(self) -> bool:
+        """Whether somebody waits for a claim that can leave now."""
+        if not self._claim_wanted or self._claim_lane.claiming:
+            return False
+        return not self._asked or self._wish(self._claim_lane) is not None
+
+    def _wish(self, lane: Lane) -> ClaimRequest | None:
+        """What a claim with the next round trip may ask for: of the places that none asks for yet, the lane's share.
+
+        So a partition that is stuck leaves places for the others.
+        """
+        request = self.claimant()
+        if request is None or (not self._asked and lane is self._claim_lane):
+            return request
+        share = (request.limit - self._asked) // (1 if lane is self._claim_lane else self._partitions)
+        return structs.replace(request, limit=share) if share > 0 else None
+
+    async def _round_trip(self, lane: Lane, batch: list[Entry]) -> None:
+        request, claimers = self._board(lane)
         try:
             if not batch and request is None:
                 outcomes, claims = _NOTHING
@@ -193,10 +143,9 @@ class GroupCommit:
             _fail(batch, claimers, error)
             return
         finally:
-            if request is not None:
-                self._claiming = False
+            self._alight(lane, request)
         self._answer(
-            [answer for entry, outcome in zip(batch, outcomes, strict=True) for answer in entry.answers(outcome)]
+            lane, [answer for entry, outcome in zip(batch, outcomes, strict=True) for answer in entry.answers(outcome)]
         )
         for claimer in claimers:
             if not claimer.done():
@@ -204,7 +153,27 @@ class GroupCommit:
         if claims:
             self.on_claims(claims)
 
-    async def _commit(self, batch: list[_Entry], request: ClaimRequest | None) -> tuple[list[_Entry], Reply]:
+    def _board(self, lane: Lane) -> tuple[ClaimRequest | None, list[asyncio.Future[int]]]:
+        """The claim that travels with the next round trip, and who waits for it."""
+        if lane.claiming:
+            return None, []
+        request, claimers = self._wish(lane), list[asyncio.Future[int]]()
+        if lane is self._claim_lane:
+            claimers, self._claim_wanted = self._claim_wanted, []
+        if request is not None:
+            lane.claiming = True
+            self._asked += request.limit
+        return request, claimers
+
+    def _alight(self, lane: Lane, request: ClaimRequest | None) -> None:
+        if request is not None:
+            lane.claiming = False
+            self._asked -= request.limit
+            if self._claim_wanted and lane is not self._claim_lane:
+                # It may have waited for the places that this one had asked for.
+                self._depart_soon(self._claim_lane)
+
+    async def _commit(self, batch: list[Entry], request: ClaimRequest | None) -> tuple[list[Entry], Reply]:
         """The reply, and to whom: a full store refuses those who add, and they must not hold up those who make room."""
         try:
             return batch, await self._backend.commit([entry.sealed() for entry in batch], request)
@@ -216,7 +185,7 @@ class GroupCommit:
             _fail(adding, [], error)
             return rest, await self._backend.commit([entry.sealed() for entry in rest], request)
 
-    def _answer(self, answers: list[_Answer]) -> None:
+    def _answer(self, lane: Lane, answers: list[Answer]) -> None:
         """Wake the callers.
 
         Callers who come back at once would all leave together again, and then the backend and they would take turns at
@@ -224,20 +193,20 @@ class GroupCommit:
         the first half are with the backend while the second half makes its own.
         """
         half = len(answers) // 2
-        if half < MIN_HALF or self._most_trips == 1 or len(self._trips) > 1 or self._waiting:
+        if half < MIN_HALF or self._most_trips == 1 or len(lane.trips) > 1 or lane.waiting:
             _wake(answers)
             return
         _wake(answers[:half])
         asyncio.get_running_loop().call_soon(_wake, answers[half:])
 
 
-def _wake(answers: list[_Answer]) -> None:
+def _wake(answers: list[Answer]) -> None:
     for future, outcome in answers:
         if not future.done():
             future.set_result(outcome)
 
 
-def _fail(batch: list[_Entry], claimers: list[asyncio.Future[int]], error: Exception) -> None:
+def _fail(batch: list[Entry], claimers: list[asyncio.Future[int]], error: Exception) -> None:
     waiting: list[asyncio.Future[Any]] = [future for entry in batch for future, _ in entry.callers]
     waiting += claimers
     for future in waiting:

@@ -176,6 +176,26 @@ def adds(transition: Transition) -> bool:
     return transition.create is not None or bool(transition.append)
 
 
+def payload_bytes(transition: Transition) -> int:
+    """How long the payloads are that it carries: its own are far longer than all else where length matters."""
+    size = 0
+    # This is done for every transition, and most of them have nothing but one of these.
+    for new in transition.append:
+        size += len(new.payload)
+    for removal in transition.remove:
+        size += len(removal.item.payload)
+    if transition.create is not None:
+        size += len(transition.create.data)
+    if transition.put is not None:
+        size += len(transition.put.data)
+    if transition.reschedule or transition.mark or transition.bury:
+        size += sum(len(change.item.payload) for change in transition.reschedule)
+        size += sum(len(item.payload) for item in transition.mark)
+        for burial in transition.bury:
+            size += len(burial.payload) + (0 if burial.item is None else len(burial.item.payload))
+    return size
+
+
 class Accepted(Struct, frozen=True, gc=False, array_like=True):
     """What became of one appended item."""
 

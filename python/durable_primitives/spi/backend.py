@@ -29,6 +29,10 @@ class Capabilities(Struct, frozen=True, kw_only=True):
 
     Commits are applied in the order in which they were called, the second after the first.
     """
+    partitions: int = 1
+    """Above one: the instances are spread over so many parts of the store, by the XXH3-64 of their id modulo this, and
+    each part answers by itself.  Commits for one part then wait for no other, and are applied in the order of their
+    calls for each part by itself."""
     max_payload: int | None = None
     """Bytes of one encoded event, input or state; more is refused where it is encoded, before anything is sent."""
 
@@ -53,7 +57,9 @@ class Storage(Protocol):
 
         One outcome per transition, in order.  Each transition is atomic; one that is refused leaves the others alone.
         The claim takes instances whose alarm is at or before `request.at`, earliest first, each with a new fencing
-        token.
+        token.  With `partitions`, one that travels with transitions looks in their partitions only.
+        What would make too long a reply comes in parts: a claim may bring fewer instances than are due, and a `take`
+        fewer items than there are, but neither brings none for that.
         If the call raises, nothing of it was applied, unless the error's outcome is ``unknown``.
         """
         ...

@@ -53,8 +53,6 @@ class RedisBackend:
         'redis://:***@localhost:6379/0'
     """
 
-    capabilities = Capabilities(durable=True, multi_process=True, overlapping=True, max_payload=MAX_PAYLOAD)
-
     def __init__(
         self,
         url: str | None = None,
@@ -101,6 +99,14 @@ class RedisBackend:
     @property
     def url(self) -> str:
         return self._address.url
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do: on a cluster each partition answers by itself."""
+        partitions = self._partitions if self._address.is_cluster else 1
+        return Capabilities(
+            durable=True, multi_process=True, overlapping=True, partitions=partitions, max_payload=MAX_PAYLOAD
+        )
 
     # Opening and closing.
 

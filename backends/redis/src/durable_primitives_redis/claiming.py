@@ -96,15 +96,16 @@ class Claiming:
             raise_failure([found.get(key, trips[key].exception()) for key in needed])
         except BaseException:
             for reply in found.values():
-                self._keep(reply.claims)
+                self.keep(reply.claims)
             raise
         return found
 
     def _came_late(self, trip: Trip) -> None:
         if has_result(trip):
-            self._keep(trip.result().claims)
+            self.keep(trip.result().claims)
 
-    def _keep(self, claims: Sequence[Claim]) -> None:
+    def keep(self, claims: Sequence[Claim]) -> None:
+        """Claims that nobody waits for are the answer to the next one."""
         for claim in claims:
             self._kept.setdefault(str(claim.record.owner), []).append(claim)
         if claims:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from itertools import compress
 
 from msgspec import structs
 
-from durable_primitives.errors import StorageFullError
 from durable_primitives.kernel.transition import Claim, ClaimRequest, Outcome, Transition, adds
 from durable_primitives.spi import StoreClock, split
 from durable_primitives_redis import scripts, wire
 from durable_primitives_redis.claiming import Claiming, Trip, limited
-from durable_primitives_redis.failures import sent_again_after
 from durable_primitives_redis.leases import Leases
 from durable_primitives_redis.link import Channel, Proof
 from durable_primitives_redis.partitions import Partitions
@@ -63,7 +61,6 @@ class Committing:
         if not partitions.spread:
             (node,) = link.nodes()
             node.proof, node.on_forgotten = self._proof, self.leases.forget
-        self._turn = 0
         self.claiming = Claiming(look, lambda group, request: self._commit_group(group, (), request), is_held_up)
 
     async def commit(self, transitions: Sequence[Transition], request: ClaimRequest | None) -> wire.CommitReply:
@@ -77,12 +74,17 @@ class Committing:
 
     async def _commit(self, transitions: Sequence[Transition], request: ClaimRequest | None) -> wire.CommitReply:
         kept: Sequence[Claim] = ()
-        if request is not None:
+        # Where a partition may be stuck, what was granted elsewhere does not wait for it.
+        if request is not None and not (self._partitions.spread and transitions):
             kept, request = self.claiming.kept(request)
-        if self._partitions.spread and not transitions and request is not None:
-            replies, outcomes = await self.claiming.anywhere(request), list[Outcome]()
-        else:
-            replies, outcomes = await self._commit_parts(transitions, request)
+        try:
+            if self._partitions.spread and not transitions and request is not None:
+                replies, outcomes = await self.claiming.anywhere(request), list[Outcome]()
+            else:
+                replies, outcomes = await self._commit_parts(transitions, request)
+        except BaseException:
+            self.claiming.keep(kept)
+            raise
         if len(replies) == 1 and not kept:
             return replies[0]
         return wire.CommitReply(
@@ -98,7 +100,7 @@ class Committing:
         """A call for each group of partitions, and several for one that has much to do; a claim goes with the last."""
         if self._partitions.spread:
             members = split(self._partitions.place(one.instance) for one in transitions)
-            shares = {} if request is None else self._shares(members, request.limit)
+            shares = {} if request is None else _shares(members, request.limit)
         else:
             members, shares = {0: list(range(len(transitions)))}, {0: 0 if request is None else request.limit}
         parts = [
@@ -129,13 +131,6 @@ class Committing:
             outcomes.update(zip(parts[index][1], reply.outcomes, strict=True))
         return list(found.values()), [outcomes[at] for at in range(len(transitions))]
 
-    def _shares(self, members: Iterable[int], limit: int) -> dict[int, int]:
-        """A claim that travels with transitions asks their partitions, and one more in turn, unless it is asked now."""
-        self._turn = (self._turn + 1) % self._partitions.count
-        chosen = list(dict.fromkeys([*members, *(() if self._rooms[self._turn].locked() else (self._turn,))]))
-        each, rest = divmod(limit, len(chosen))
-        return {group: each + (index < rest) for index, group in enumerate(chosen) if each or index < rest}
-
     async def _commit_group(
         self, group: int, transitions: Sequence[Transition], request: ClaimRequest | None
     ) -> wire.CommitReply:
@@ -149,14 +144,9 @@ class Committing:
                 wire.CommitRequest(stem, self.client, number, request, partitions, places, answered, transitions)
             )
             key = self._reply_key(partitions[0], number)
-            try:
-                data = await self._link.run(scripts.COMMIT, key, packed, self.channel, "")
-            except StorageFullError as full:
-                if any(adds(transition) for transition in transitions):
-                    raise
-                # What only moves or ends is done all the same: it is how a full store gets room.
-                with sent_again_after(full):
-                    data = await self._link.run(scripts.COMMIT, key, packed, self.channel, "full")
+            # What only moves or ends is done on a full server too: it is how that gets room.
+            full = "" if any(map(adds, transitions)) else "full"
+            data = await self._link.run(scripts.COMMIT, key, packed, self.channel, full)
             if len(data) > LARGE_REPLY:
                 self._answered[group].append((key, number))
         reply = wire.read_commit(data)
@@ -174,3 +164,9 @@ class Committing:
         if not self._remembered or time.monotonic() - self._remembered_at > PROOF_SECONDS:
             return None
         return Proof(self._reply_key(0, self._remembered), self._remembered)
+
+
+def _shares(groups: Collection[int], limit: int) -> dict[int, int]:
+    """How many instances a claim asks of each group, if it travels with transitions for them."""
+    each, rest = divmod(limit, len(groups))
+    return {group: each + (index < rest) for index, group in enumerate(groups) if each or index < rest}

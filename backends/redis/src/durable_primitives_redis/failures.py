@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
-from contextlib import contextmanager
 
 from durable_primitives.errors import (
     BackendUnavailableError,
@@ -67,17 +65,6 @@ def refusal(error: Exception, url: str, before: Outcome = "not_applied") -> Stor
             return kind(message.format(url=url), backend=BACKEND, outcome=before, help=help)
     # A script that failed half way: what it had written stays.
     return StorageError(f"{url} answered with an error: {text}", backend=BACKEND, outcome="unknown")
-
-
-@contextmanager
-def sent_again_after(earlier: StorageError) -> Generator[None]:
-    """Within it is sent again what failed before: what became of the first sending counts for the second one too."""
-    try:
-        yield
-    except StorageError as error:
-        if earlier.outcome == "unknown":
-            error.outcome = "unknown"
-        raise
 
 
 def unreachable(error: BaseException | None, url: str, *, outcome: Outcome) -> BackendUnavailableError:

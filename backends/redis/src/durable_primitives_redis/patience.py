@@ -13,6 +13,9 @@ T = TypeVar("T")
 PATIENCE_SECONDS = 0.1
 """How long a call that is held up may hold up those that have been answered."""
 
+LONGEST_SECONDS = 1.0
+"""How long one may that only says nothing: its node hangs, or is too slow to wait for."""
+
 
 async def most_of(calls: Mapping[int, Coroutine[Any, Any, T]], is_held_up: Callable[[int], bool]) -> dict[int, T]:
     """The results of the calls, without those that are held up, which are cancelled, and those that fail.
@@ -32,11 +35,13 @@ async def most_of(calls: Mapping[int, Coroutine[Any, Any, T]], is_held_up: Calla
 
 
 async def until_the_rest_is_held_up(tasks: Mapping[int, asyncio.Future[T]], is_held_up: Callable[[int], bool]) -> None:
-    """Wait for all of them, or until there is an answer and all others are held up."""
+    """Wait for all of them, or until there is an answer and all others are held up, or silent for too long."""
+    clock = asyncio.get_running_loop().time
+    until = clock() + LONGEST_SECONDS
     while waiting := {key: task for key, task in tasks.items() if not task.done()}:
         await asyncio.wait(waiting.values(), timeout=PATIENCE_SECONDS)
         late = [key for key, task in waiting.items() if not task.done()]
-        if len(late) < len(tasks) and all(map(is_held_up, late)):
+        if len(late) < len(tasks) and (all(map(is_held_up, late)) or clock() >= until):
             return
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from durable_primitives.errors import StorageError
-from durable_primitives.kernel.transition import Transition
+from durable_primitives.kernel.transition import Transition, payload_bytes
 from durable_primitives_redis.failures import BACKEND
 
 MOST_ITEMS = 5_000
@@ -28,16 +28,8 @@ def in_parts(indexes: Sequence[int], transitions: Sequence[Transition]) -> list[
     start = items = size = 0
     for place, index in enumerate(indexes):
         transition = transitions[index]
-        append, remove = transition.append, transition.remove
-        more_items = len(append) + len(remove)
-        # Not in a function: this is done for every transition.
-        more = 0
-        for new in append:
-            more += len(new.payload)
-        for removal in remove:
-            more += len(removal.item.payload)
-        if transition.put is not None or transition.reschedule or transition.bury:
-            more += _more_bytes(transition)
+        more_items = len(transition.append) + len(transition.remove)
+        more = payload_bytes(transition)
         if more > LARGEST_BYTES:
             raise StorageError(
                 f"the change of {transition.instance} is {more} bytes long and the limit is {LARGEST_BYTES}",
@@ -52,12 +44,3 @@ def in_parts(indexes: Sequence[int], transitions: Sequence[Transition]) -> list[
         size += more
     parts.append(indexes[start:])
     return parts
-
-
-def _more_bytes(transition: Transition) -> int:
-    """Of its other payloads."""
-    size = 0 if transition.put is None else len(transition.put.data)
-    size += sum(len(change.item.payload) for change in transition.reschedule)
-    for burial in transition.bury:
-        size += len(burial.payload) + (0 if burial.item is None else len(burial.item.payload))
-    return size

@@ -4,7 +4,7 @@
 -- arguments: a packed `CommitRequest`; the channel of wake-ups; whether to write although the memory is full ('' or 'full')
 -- replies: a packed `CommitReply`
 -- complexity: O(log n) for each item that comes, is taken or leaves; O(log n) for each instance
--- uses: wire keys record receipts items erasing? finding? choosing? letters? take transition refusal append change rare? moving? claim waking replay
+-- uses: wire keys record receipts items erasing? finding? room choosing? letters? take transition refusal append change rare? moving? claim waking replay
 
 local reply_key, buffer, channel = KEYS[1], ARGV[1], ARGV[2]
 

@@ -1,6 +1,6 @@
 -- Which items run next when some are held back (`kernel.apply.Shelf.take`).
 
-local PAGE = 100
+local PAGE = 32
 
 -- Whether an earlier free item of the lane stands in a set that is ordered by lane.
 local function stands_behind(w, kind, item)
@@ -11,7 +11,7 @@ end
 -- Walk through a set of items, page by page in its order; `choose(item)` says which are taken.
 local function choose_from(w, page_from, choose, chosen, rows, limit)
   local start = 0
-  while #chosen < limit do
+  while #chosen < limit and (has_room() or #chosen == 0) do
     local members = page_from(start)
     local seqs = {}
     for index, member in ipairs(members) do
@@ -19,7 +19,8 @@ local function choose_from(w, page_from, choose, chosen, rows, limit)
     end
     for _, row in ipairs(get_many(row_key(w, 'items'), padded_all(seqs))) do
       local item = parse_item(row)
-      if #chosen < limit and choose(item) then
+      if #chosen < limit and (has_room() or #chosen == 0) and choose(item) then
+        note_sent(#row)
         chosen[#chosen + 1] = item
         rows[#rows + 1] = row
       end

@@ -44,7 +44,7 @@ local function find_due(partitions, at, limit)
   return due
 end
 
--- Give out what is due in some partitions, the earliest first; returns packed claims.
+-- Give out what is due in some partitions, the earliest first, as far as the reply has room; returns packed claims.
 local function serve_claim(request, partitions)
   local owner, at, lease_ms, limit, wanted = unpack(request)
   local due = find_due(partitions, at, limit)
@@ -53,7 +53,11 @@ local function serve_claim(request, partitions)
   end)
   local claims = {}
   for index = 1, math.min(limit, #due) do
+    if index > 1 and not has_room() then
+      break
+    end
     local w = find_record(due[index].part, due[index].instance)
+    note_sent(#w.data)
     claims[index] = claim(w, owner, at, lease_ms, wanted)
   end
   return claims
