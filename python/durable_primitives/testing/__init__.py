@@ -5,7 +5,7 @@ What needs Hypothesis is imported when it is first asked for.
 
 from typing import TYPE_CHECKING, Any
 
-from durable_primitives.testing.checking import CheckReport, Effects, PropertyViolation, check
+from durable_primitives.testing.checking import CheckReport, CoverageError, Effects, PropertyViolation, check
 from durable_primitives.testing.driving import PendingAlarm, SimulationWarning, TestPrimitives
 from durable_primitives.testing.expectations import ANY
 from durable_primitives.testing.primitives import create_test_primitives
@@ -28,6 +28,7 @@ __all__ = [
     "BufferMachine",
     "CheckReport",
     "ContinuousMachine",
+    "CoverageError",
     "Deviation",
     "Effects",
     "EscapedSimulationError",

@@ -5,11 +5,14 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
 
 from msgspec import Struct
 
-from durable_primitives.testing.checking.explorer import Case, Explorer, Finding, NoClientSwarm
+from durable_primitives.testing.checking.coverage import cover
+from durable_primitives.testing.checking.explorer import Explorer, NoClientSwarm
 from durable_primitives.testing.checking.laws import MANY_RUNS, StateIsBounded
+from durable_primitives.testing.checking.playing import Case, Finding
 from durable_primitives.testing.checking.programs import Program, Programs
 from durable_primitives.testing.simulation import Deviation, Point, every_deviation
 
@@ -42,6 +45,11 @@ def survey(setting: Setting) -> Iterator[Find]:
         yield explorer.look(Case(program, seed=setting.seed))
     if explorer.subject.definition.kind == "continuous":
         yield _grown(setting)
+
+
+def coverage(setting: Setting) -> Iterator[Find]:
+    """Every fault at every site, once; raises `CoverageError` if that cannot be."""
+    return cover(setting.explorer, setting.programs, setting.kinds, setting.seed)
 
 
 def undisturbed(setting: Setting) -> Iterator[Find]:
@@ -121,6 +129,14 @@ def swarm(setting: Setting) -> Iterator[Find]:
         yield setting.explorer.look(case, drawn)
 
 
+def machines(setting: Setting) -> Iterator[Find]:
+    """Programs of a Hypothesis state machine, with crashes and failures among their steps; none without Hypothesis."""
+    if find_spec("hypothesis") is not None:
+        from durable_primitives.testing.machines import tier
+
+        yield from tier.machines(setting)
+
+
 def _but(kinds: Sequence[str], *names: str) -> tuple[str, ...]:
     return tuple(kind for kind in kinds if kind not in names)
 
@@ -130,10 +146,10 @@ def in_order(kinds: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(kinds, key=lambda kind: (_FIRST.index(kind) if kind in _FIRST else len(_FIRST), kind)))
 
 
-FIRST: tuple[Tier, ...] = (survey,)
+FIRST: tuple[Tier, ...] = (survey, coverage)
 """Tiers that are played to their end."""
 
-TURNS: tuple[tuple[Tier, int], ...] = ((undisturbed, 1), (sweep, 8), (swarm, 3))
+TURNS: tuple[tuple[Tier, int], ...] = ((undisturbed, 1), (sweep, 8), (swarm, 3), (machines, 2))
 """Tiers that then take turns, and how many cases each plays at a time: the order never depends on the time."""
 
 
