@@ -22,14 +22,11 @@ from durable_primitives.testing.checking.regression import Telling
 from durable_primitives.testing.checking.report import CheckReport
 from durable_primitives.testing.checking.shrinking import shrink
 from durable_primitives.testing.checking.subject import Invariant, Subject, related
-from durable_primitives.testing.checking.tiers import FIRST, Setting, all_tiers, in_order
+from durable_primitives.testing.checking.tiers import Setting, all_tiers, in_order
 from durable_primitives.testing.checking.trial import known_laws
 from durable_primitives.testing.checking.values import values_for
 from durable_primitives.testing.checking.violation import PropertyViolation
 from durable_primitives.testing.simulation import KINDS
-
-MUST = frozenset(tier.__name__ for tier in FIRST)
-"""Tiers that are not cut short."""
 
 WALL = 4
 """How many times the budget a check may take by the clock, on a machine that has other things to do."""
@@ -70,7 +67,7 @@ def check(
     Raises:
         PropertyViolation: A law does not hold, with the shortest history that was found in which it does not.
         CoverageError: Some fault that was asked for could not be tried, as no worker ever came to where it happens.
-            That does not depend on the budget: each of them is tried once before the budget counts.
+            That does not depend on the budget: each of them is tried once, when it is spent.
         DefinitionError: An argument cannot be meant.
 
     Example:
@@ -96,14 +93,17 @@ def check(
     setting = Setting(explorer, Programs(primitive, values), in_order(kinds), seed)
     begun, cpu_begun = time.monotonic(), time.process_time()
     tried = Counter[str]()
-    with _silence():
-        for tier, finding in all_tiers(setting):
-            tried[tier] += 1
-            if finding is not None:
-                raise _violation(explorer, finding, values)
-            spent = time.process_time() - cpu_begun
-            if tier not in MUST and (spent > limit or time.monotonic() - begun > WALL * limit):
-                break
+
+    def enough() -> bool:
+        return time.process_time() - cpu_begun > limit or time.monotonic() - begun > WALL * limit
+
+    try:
+        with _silence():
+            for tier, finding in all_tiers(setting, enough):
+                tried[tier] += 1
+                if finding is not None:
+                    raise _violation(explorer, finding, values)
+    finally:
         subject.memory.restore()
     return CheckReport(
         histories=explorer.played,
@@ -119,9 +119,7 @@ def _violation(explorer: Explorer, finding: Finding, values: list[Any]) -> Prope
     finding = shrink(explorer, finding, values)
     played = explorer.play(finding.case, laws=frozenset({finding.law}))
     telling = Telling(explorer.subject, finding, played, explorer.resources)
-    regression = telling.regression()
-    explorer.subject.memory.restore()
-    return PropertyViolation(finding.law, telling.message(), telling.steps(), regression)
+    return PropertyViolation(finding.law, telling.message(), telling.steps(), telling.regression())
 
 
 def _given(primitive: Any, inputs: Any, events: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.util import find_spec
 
 from msgspec import Struct
@@ -146,20 +146,21 @@ def in_order(kinds: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(kinds, key=lambda kind: (_FIRST.index(kind) if kind in _FIRST else len(_FIRST), kind)))
 
 
-FIRST: tuple[Tier, ...] = (survey, coverage)
+FIRST: tuple[Tier, ...] = (survey,)
 """Tiers that are played to their end."""
 
 TURNS: tuple[tuple[Tier, int], ...] = ((undisturbed, 1), (sweep, 8), (swarm, 3), (machines, 2))
 """Tiers that then take turns, and how many cases each plays at a time: the order never depends on the time."""
 
+LAST: tuple[Tier, ...] = (coverage,)
+"""Tiers that are played to their end when it is enough of the others."""
 
-def all_tiers(setting: Setting) -> Iterator[tuple[str, Find]]:
+
+def all_tiers(setting: Setting, enough: Callable[[], bool]) -> Iterator[tuple[str, Find]]:
     """Every case of every tier, in an order that depends on nothing but the setting; with the name of its tier."""
-    for tier in FIRST:
-        for finding in tier(setting):
-            yield tier.__name__, finding
+    yield from _to_the_end(setting, FIRST)
     running = [(tier.__name__, tier(setting), turns) for tier, turns in TURNS]
-    while running:
+    while running and not enough():
         for name, cases, turns in list(running):
             for _ in range(turns):
                 try:
@@ -167,3 +168,12 @@ def all_tiers(setting: Setting) -> Iterator[tuple[str, Find]]:
                 except StopIteration:
                     running = [one for one in running if one[0] != name]
                     break
+                if enough():
+                    break
+    yield from _to_the_end(setting, LAST)
+
+
+def _to_the_end(setting: Setting, tiers: Iterable[Tier]) -> Iterator[tuple[str, Find]]:
+    for tier in tiers:
+        for finding in tier(setting):
+            yield tier.__name__, finding
