@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from durable_primitives import Continuous, DefinitionError, Queue
 from durable_primitives.testing import CheckReport, CoverageError, PropertyViolation, check, create_test_primitives
-from durable_primitives.testing.checking import tiers
 from durable_primitives.testing.simulation import FAULTS, KINDS
+from durable_primitives.testing.tiers import turns
 from tests.testing.checking import shop
 
 ROOT = Path(__file__).parents[3]
@@ -114,8 +114,8 @@ def test_what_cannot_be_tried_is_a_failure():
 
 @pytest.mark.parametrize("law", BROKEN)
 def test_the_machines_find_it_by_themselves(law: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    for name, only in (("FIRST", ()), ("TURNS", ((tiers.machines, 1),)), ("LAST", ())):
-        monkeypatch.setattr(tiers, name, only)
+    for name, only in (("FIRST", ()), ("TURNS", ((turns.machines, 1),)), ("LAST", ())):
+        monkeypatch.setattr(turns, name, only)
     primitive, options = BROKEN[law]
     violation = violation_of(primitive, **options)
     assert violation.law == law

@@ -1,9 +1,6 @@
-"""`check`: programs and faults against a definition of the user's, under all laws, and what was found made short."""
+"""What `check` and the machines are made of: cases, the laws of user code, and what was found made short and told."""
 
-from durable_primitives.testing.checking.coverage import CoverageError
 from durable_primitives.testing.checking.effects import Effects
-from durable_primitives.testing.checking.report import CheckReport
-from durable_primitives.testing.checking.running import check
 from durable_primitives.testing.checking.violation import PropertyViolation
 
-__all__ = ["CheckReport", "CoverageError", "Effects", "PropertyViolation", "check"]
+__all__ = ["Effects", "PropertyViolation"]

@@ -35,9 +35,14 @@ EVENT_IDS = st.sampled_from([f"e{number}" for number in range(6)])
 _PATIENCE = 3
 """How often a caller whose call was lost calls again."""
 
-REDRIVE = Step("dead_letters.redrive", value=lambda letter: True, has_value=True)
 
-DISCARD = Step("dead_letters.discard", value=lambda letter: True, has_value=True)
+def _letters(method: str, which: Callable[[object], bool]) -> Step:
+    return Step(f"dead_letters.{method}", value=which, has_value=True)
+
+
+REDRIVE = _letters("redrive", lambda letter: True)
+
+DISCARD = _letters("discard", lambda letter: True)
 
 
 def _holds(machine: PrimitiveMachine) -> bool:
@@ -192,7 +197,7 @@ class PrimitiveMachine(RuleBasedStateMachine):
                 return None
         return None
 
-    def take(self, step: Step) -> None:
+    def _take(self, step: Step) -> None:
         """One step of the program: what all rules come to."""
         definition = self._definition()
         if step.method in OF_THE_TEST:
@@ -219,7 +224,7 @@ class PrimitiveMachine(RuleBasedStateMachine):
 
     def advance(self, duration: str) -> None:
         """Let time pass."""
-        self.take(Step("advance", value=duration, has_value=True))
+        self._take(Step("advance", value=duration, has_value=True))
 
     def _is_due(self) -> bool:
         return self.t.simulation.store.next_due is not None
@@ -228,26 +233,26 @@ class PrimitiveMachine(RuleBasedStateMachine):
     @rule()
     def run_next(self) -> None:
         """On to the next alarm."""
-        self.take(Step("run_next"))
+        self._take(Step("run_next"))
 
     @precondition(_is_due)
     @rule()
     def run_until_idle(self) -> None:
         """Everything that is due now, and what comes of it."""
-        self.take(Step("run_until_idle"))
+        self._take(Step("run_until_idle"))
 
     def _runs(self) -> bool:
         return self.t.simulation.processes[WORKER].alive
 
     def crash(self) -> None:
         """The worker dies; another one takes its place a second later."""
-        self.take(Step("crash"))
+        self._take(Step("crash"))
 
     def restart(self) -> None:
         """The worker is started again: a deploy."""
-        self.take(Step("restart"))
+        self._take(Step("restart"))
 
     def fail(self, failure: tuple[FailingSite, When], times: int) -> None:
         """The next calls of the store, or executions, go wrong."""
         site, when = failure
-        self.take(Step("fail", value=site, has_value=True, options={"when": when, "times": times}))
+        self._take(Step("fail", value=site, has_value=True, options={"when": when, "times": times}))

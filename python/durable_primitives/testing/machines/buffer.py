@@ -48,24 +48,24 @@ class BufferMachine(PrimitiveMachine):
     def add(self, id: str, event: Any, event_id: str | None) -> None:
         """Add one event."""
         options = {} if event_id is None else {"event_id": event_id}
-        self.take(Step("add", id, event, has_value=True, options=options))
+        self._take(Step("add", id, event, has_value=True, options=options))
 
     def add_many(self, id: str, events: list[Any]) -> None:
         """Add some events at once."""
-        self.take(Step("add_many", id, events, has_value=True))
+        self._take(Step("add_many", id, events, has_value=True))
 
     def flush(self, id: str) -> None:
         """Make the open batch due."""
-        self.take(Step("flush", id))
+        self._take(Step("flush", id))
 
     def clear(self, id: str) -> None:
         """Drop the open batch."""
-        self.take(Step("clear", id))
+        self._take(Step("clear", id))
 
     def redrive(self) -> None:
         """Flush all dead letters again."""
-        self.take(REDRIVE)
+        self._take(REDRIVE)
 
     def discard(self) -> None:
         """Delete all dead letters."""
-        self.take(DISCARD)
+        self._take(DISCARD)

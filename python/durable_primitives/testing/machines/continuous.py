@@ -48,24 +48,24 @@ class ContinuousMachine(PrimitiveMachine):
 
     def start(self, id: str, input: Any, if_exists: str) -> None:
         """Start an instance."""
-        self.take(Step("start", id, input, has_value=True, options={"if_exists": if_exists}))
+        self._take(Step("start", id, input, has_value=True, options={"if_exists": if_exists}))
 
     def stop(self, id: str) -> None:
         """Repeat no more."""
-        self.take(Step("stop", id))
+        self._take(Step("stop", id))
 
     def terminate(self, id: str) -> None:
         """Delete an instance."""
-        self.take(Step("terminate", id))
+        self._take(Step("terminate", id))
 
     def trigger(self, id: str) -> None:
         """Run once more than the schedule says."""
-        self.take(Step("trigger", id))
+        self._take(Step("trigger", id))
 
     def pause(self, id: str) -> None:
         """Hold the runs."""
-        self.take(Step("pause", id))
+        self._take(Step("pause", id))
 
     def resume(self, id: str) -> None:
         """Go on."""
-        self.take(Step("resume", id))
+        self._take(Step("resume", id))

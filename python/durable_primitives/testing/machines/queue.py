@@ -54,33 +54,33 @@ class QueueMachine(PrimitiveMachine):
         """Send one event."""
         chosen = {"partition_key": partition_key, "delay": delay, "priority": priority or None}
         options = {"id": id, **{name: value for name, value in chosen.items() if value is not None}}
-        self.take(Step("enqueue", None, event, has_value=True, options=options))
+        self._take(Step("enqueue", None, event, has_value=True, options=options))
 
     def enqueue_many(self, events: list[tuple[Any, str]]) -> None:
         """Send some events at once."""
-        self.take(Step("enqueue_many", None, [Enqueue(event, id=id) for event, id in events], has_value=True))
+        self._take(Step("enqueue_many", None, [Enqueue(event, id=id) for event, id in events], has_value=True))
 
     def cancel(self, id: str, partition_key: str | None) -> None:
         """Take one event out."""
         options = {} if partition_key is None else {"partition_key": partition_key}
-        self.take(Step("cancel", None, id, has_value=True, options=options))
+        self._take(Step("cancel", None, id, has_value=True, options=options))
 
     def pause(self) -> None:
         """Hold processing."""
-        self.take(Step("pause"))
+        self._take(Step("pause"))
 
     def resume(self) -> None:
         """Go on."""
-        self.take(Step("resume"))
+        self._take(Step("resume"))
 
     def clear(self) -> None:
         """Drop what waits."""
-        self.take(Step("clear"))
+        self._take(Step("clear"))
 
     def redrive(self) -> None:
         """Run all dead letters again."""
-        self.take(REDRIVE)
+        self._take(REDRIVE)
 
     def discard(self) -> None:
         """Delete all dead letters."""
-        self.take(DISCARD)
+        self._take(DISCARD)

@@ -19,14 +19,15 @@ from durable_primitives.testing.checking.explorer import Explorer, Resources
 from durable_primitives.testing.checking.playing import Finding
 from durable_primitives.testing.checking.programs import Programs
 from durable_primitives.testing.checking.regression import Telling
-from durable_primitives.testing.checking.report import CheckReport
 from durable_primitives.testing.checking.shrinking import shrink
 from durable_primitives.testing.checking.subject import Invariant, Subject, related
-from durable_primitives.testing.checking.tiers import Setting, all_tiers, in_order
 from durable_primitives.testing.checking.trial import known_laws
 from durable_primitives.testing.checking.values import values_for
 from durable_primitives.testing.checking.violation import PropertyViolation
 from durable_primitives.testing.simulation import KINDS
+from durable_primitives.testing.tiers.report import CheckReport
+from durable_primitives.testing.tiers.setting import Setting
+from durable_primitives.testing.tiers.turns import all_tiers, in_order
 
 WALL = 4
 """How many times the budget a check may take by the clock, on a machine that has other things to do."""

@@ -7,35 +7,18 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.util import find_spec
 
-from msgspec import Struct
-
-from durable_primitives.testing.checking.coverage import cover
-from durable_primitives.testing.checking.explorer import Explorer, NoClientSwarm
+from durable_primitives.testing.checking.explorer import NoClientSwarm
 from durable_primitives.testing.checking.laws import MANY_RUNS, StateIsBounded
-from durable_primitives.testing.checking.playing import Case, Finding
-from durable_primitives.testing.checking.programs import Program, Programs
+from durable_primitives.testing.checking.playing import Case
+from durable_primitives.testing.checking.programs import Program
 from durable_primitives.testing.simulation import Deviation, Point, every_deviation
-
-Find = Finding | None
+from durable_primitives.testing.tiers.coverage import cover
+from durable_primitives.testing.tiers.setting import Find, Setting, Tier
 
 SHARP = ("handler_error", "crash", "shutdown")
 """Kinds that make user code run again, or end it: most of what can be wrong with it shows under them."""
 
 _FIRST = ("handler_error", "crash", "shutdown", "handler_timeout", "store_error", "zombie", "delay", "clock", "alarm")
-
-
-class Setting(Struct):
-    """What all tiers work with."""
-
-    explorer: Explorer
-    programs: Programs
-    kinds: tuple[str, ...]
-    """The kinds of faults to try."""
-    seed: int
-
-
-Tier = Callable[[Setting], Iterator[Find]]
-"""Plays one case after the other, and yields what each of them led to; whoever iterates may stop at any time."""
 
 
 def survey(setting: Setting) -> Iterator[Find]:
@@ -132,9 +115,9 @@ def swarm(setting: Setting) -> Iterator[Find]:
 def machines(setting: Setting) -> Iterator[Find]:
     """Programs of a Hypothesis state machine, with crashes and failures among their steps; none without Hypothesis."""
     if find_spec("hypothesis") is not None:
-        from durable_primitives.testing.machines import tier
+        from durable_primitives.testing.tiers import machine
 
-        yield from tier.machines(setting)
+        yield from machine.machines(setting)
 
 
 def _but(kinds: Sequence[str], *names: str) -> tuple[str, ...]:

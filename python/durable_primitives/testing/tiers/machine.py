@@ -14,13 +14,13 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from durable_primitives.testing.checking.playing import Case
 from durable_primitives.testing.checking.programs import Step
-from durable_primitives.testing.checking.tiers import Find, Setting
 from durable_primitives.testing.driving import TestPrimitives
 from durable_primitives.testing.failing import arm
 from durable_primitives.testing.machines.base import PrimitiveMachine
 from durable_primitives.testing.machines.buffer import BufferMachine
 from durable_primitives.testing.machines.continuous import ContinuousMachine
 from durable_primitives.testing.machines.queue import QueueMachine
+from durable_primitives.testing.tiers.setting import Find, Setting
 
 MACHINES: tuple[type[PrimitiveMachine], ...] = (ContinuousMachine, BufferMachine, QueueMachine)
 
@@ -37,7 +37,7 @@ class _Found(BaseException):
 
 def machines(setting: Setting) -> Iterator[Find]:
     """Programs of the machine of the definition, with crashes and failures among their steps."""
-    machine = _machine_for(setting)
+    machine = _Checked.under(setting)
     for batch in count():
         findings = machine.findings = list[Find]()
         _run(machine, setting.seed + 1_000_003 * batch, BATCH if batch else FIRST_BATCH)
@@ -67,11 +67,20 @@ class _Checked(PrimitiveMachine):
     setting: ClassVar[Setting]
     findings: ClassVar[list[Find]]
 
+    @classmethod
+    def under(cls, setting: Setting) -> type[_Checked]:
+        """The machine of what is checked."""
+        subject = setting.explorer.subject
+        (base,) = (machine for machine in MACHINES if machine.kind == subject.definition.kind)
+        machine = cast("type[_Checked]", type(base.__name__, (cls, base), {"setting": setting}))
+        machine._bind(subject, setting.explorer.laws, st.sampled_from(setting.programs.values), setting.kinds)
+        return machine
+
     def _open(self) -> TestPrimitives:
         self._play = self.setting.explorer.begin(Case((), seed=self.setting.seed))
         return self._play.t
 
-    def take(self, step: Step) -> None:
+    def _take(self, step: Step) -> None:
         if self._play.over:
             return
         if step.method != "fail":
@@ -92,11 +101,3 @@ class _Checked(PrimitiveMachine):
         self.findings.append(finding)
         if finding is not None:
             raise _Found
-
-
-def _machine_for(setting: Setting) -> type[_Checked]:
-    subject = setting.explorer.subject
-    (base,) = (machine for machine in MACHINES if machine.kind == subject.definition.kind)
-    machine = cast("type[_Checked]", type(base.__name__, (_Checked, base), {"setting": setting}))
-    machine._bind(subject, setting.explorer.laws, st.sampled_from(setting.programs.values), setting.kinds)
-    return machine
