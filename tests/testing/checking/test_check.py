@@ -77,6 +77,17 @@ def test_the_shortest_history_is_one_call_and_one_fault():
     )
 
 
+def test_one_execution_that_does_two_things_under_one_key_is_told_apart_from_two():
+    @Queue.make("pairs", event_schema=str)
+    async def pairs(ctx: Any) -> None:
+        shop.effects.record(ctx.event_id, "ship")
+        shop.effects.record(ctx.event_id, "ship")
+
+    told = str(violation_of(pairs, effects=shop.effects, events=["tea"]))
+    assert "by one execution: two effects need two keys" in told
+    assert "by one execution" not in str(broken("handler_is_repeatable"))
+
+
 def test_one_seed_prints_one_text():
     first, second = (str(violation_of(shop.charges, effects=shop.effects, seed=7)) for _ in range(2))
     assert first == second
