@@ -5,7 +5,7 @@ What needs Hypothesis is imported when it is first asked for.
 
 from typing import TYPE_CHECKING, Any
 
-from durable_primitives.testing.checking import CheckReport, Effects, PropertyViolation, check
+from durable_primitives.testing.checking import Effects, PropertyViolation
 from durable_primitives.testing.driving import PendingAlarm, SimulationWarning, TestPrimitives
 from durable_primitives.testing.expectations import ANY
 from durable_primitives.testing.primitives import create_test_primitives
@@ -18,6 +18,7 @@ from durable_primitives.testing.simulation import (
     Trace,
     TraceEntry,
 )
+from durable_primitives.testing.tiers import CheckReport, CoverageError, check
 
 if TYPE_CHECKING:
     from durable_primitives.testing.machines import BufferMachine, ContinuousMachine, QueueMachine
@@ -28,6 +29,7 @@ __all__ = [
     "BufferMachine",
     "CheckReport",
     "ContinuousMachine",
+    "CoverageError",
     "Deviation",
     "Effects",
     "EscapedSimulationError",

@@ -60,6 +60,8 @@ totals = Buffer.make(
     "totals", event_schema=Order, state_schema=list[int], on_event=total, max_events=5, flush_after="1h", execute=report
 )
 
+safe_totals = Buffer.make("safe_totals", event_schema=Order, max_events=5, flush_after="1h", execute=report)
+
 ran = 0
 
 

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import strategies as st
 
 from durable_primitives import Continuous, DefinitionError, Queue
-from durable_primitives.testing import CheckReport, PropertyViolation, check, create_test_primitives
-from durable_primitives.testing.simulation import KINDS
+from durable_primitives.testing import CheckReport, CoverageError, PropertyViolation, check, create_test_primitives
+from durable_primitives.testing.simulation import FAULTS, KINDS
+from durable_primitives.testing.tiers import turns
 from tests.testing.checking import shop
 
 ROOT = Path(__file__).parents[3]
@@ -54,9 +55,14 @@ def test_a_broken_law_is_found_and_told_in_a_few_lines(law: str):
 
 @pytest.mark.parametrize("law", BROKEN)
 def test_the_pasted_test_fails_with_the_same_law(law: str, tmp_path: Path):
-    pasted = tmp_path / "test_pasted.py"
-    pasted.write_text(broken(law).regression)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "/dev/null", str(pasted)]
+    pasted(broken(law).regression, law, tmp_path)
+
+
+def pasted(regression: str, law: str, tmp_path: Path) -> None:
+    """It fails, in a file of its own, as it is printed."""
+    file = tmp_path / "test_pasted.py"
+    file.write_text(regression)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "/dev/null", str(file)]
     env = {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, env=env)
     assert done.returncode == 1, done.stdout + done.stderr
@@ -71,6 +77,17 @@ def test_the_shortest_history_is_one_call_and_one_fault():
     )
 
 
+def test_one_execution_that_does_two_things_under_one_key_is_told_apart_from_two():
+    @Queue.make("pairs", event_schema=str)
+    async def pairs(ctx: Any) -> None:
+        shop.effects.record(ctx.event_id, "ship")
+        shop.effects.record(ctx.event_id, "ship")
+
+    told = str(violation_of(pairs, effects=shop.effects, events=["tea"]))
+    assert "by one execution: two effects need two keys" in told
+    assert "by one execution" not in str(broken("handler_is_repeatable"))
+
+
 def test_one_seed_prints_one_text():
     first, second = (str(violation_of(shop.charges, effects=shop.effects, seed=7)) for _ in range(2))
     assert first == second
@@ -79,18 +96,44 @@ def test_one_seed_prints_one_text():
 def test_what_is_right_is_reported_with_what_was_tried():
     report = check(shop.safe_charges, effects=shop.effects, budget="3 seconds")
     assert isinstance(report, CheckReport)
-    assert report.missed == ()
-    assert set(report.tiers) == {"survey", "undisturbed", "sweep", "swarm"}
+    assert set(report.tiers) == {"survey", "undisturbed", "sweep", "swarm", "machines", "coverage"}
     assert report.histories >= sum(report.tiers.values())
     assert report.faults["crash after handler"]
     assert report.outcomes["returned"]
     assert report.outcomes["raised"]
 
 
-def test_what_was_not_tried_is_warned_about():
-    with pytest.warns(UserWarning, match="never came to try .*zombie"):
-        report = check(shop.safe_charges, budget="1ms")
-    assert "zombie" in report.missed
+@pytest.mark.parametrize("primitive", [shop.safe_charges, shop.safe_totals, shop.bills], ids=lambda one: one.kind)
+def test_every_fault_comes_to_pass_at_every_site_whatever_the_budget(primitive: Any):
+    report = check(primitive, budget="1ms")
+    expected = {f"{fault} {site}" for site, faults in FAULTS.items() for fault in faults}
+    assert expected <= set(report.faults)
+    assert set(report.sites) == set(FAULTS)
+    assert all(f"\n{site} {report.sites[site]}: " in str(report) for site in FAULTS)
+
+
+def test_what_cannot_be_tried_is_a_failure():
+    @Queue.make("nowhere", event_schema=int, partition_key=lambda event: f"{1 / 0}")
+    async def nowhere(ctx: Any) -> None: ...
+
+    with pytest.raises(
+        CoverageError, match="'nowhere': no handler ever ran; give events with which one does"
+    ) as caught:
+        check(nowhere, events=[1], laws=["one_owner"], budget="1ms")
+    assert "crash after handler" in caught.value.missed
+
+
+@pytest.mark.parametrize("law", BROKEN)
+def test_the_machines_find_it_by_themselves(law: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    for name, only in (("FIRST", ()), ("TURNS", ((turns.machines, 1),)), ("LAST", ())):
+        monkeypatch.setattr(turns, name, only)
+    primitive, options = BROKEN[law]
+    violation = violation_of(primitive, **options)
+    assert violation.law == law
+    assert len(str(violation).splitlines()) <= MOST_LINES
+    assert len(violation.steps) <= 8
+    pasted(violation.regression, law, tmp_path)
+    assert str(violation_of(primitive, **options)) == str(violation)
 
 
 def test_only_the_faults_that_are_asked_for_come_to_pass():

@@ -3,54 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
-from contextlib import AbstractAsyncContextManager, closing
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from msgspec import Struct
-
-from durable_primitives.testing.checking.programs import Program
+from durable_primitives.testing.checking.playing import Case, Finding, Play, Played
+from durable_primitives.testing.checking.programs import DEATHS, Program, undisturbed
 from durable_primitives.testing.checking.subject import Subject
-from durable_primitives.testing.checking.trial import Trial, Work
-from durable_primitives.testing.driving import TestPrimitives
-from durable_primitives.testing.simulation import KINDS, Deviation, Point, Simulation, Swarm
-from durable_primitives.testing.simulation.store import finish
+from durable_primitives.testing.checking.trial import Trial
+from durable_primitives.testing.simulation import Deviation, Point, Simulation, Swarm
 
 Resources = Callable[[], AbstractAsyncContextManager[Any]]
-
-
-class Case(Struct, frozen=True):
-    """What makes a history: the same case, the same history."""
-
-    program: Program
-    schedule: tuple[Deviation, ...] = ()
-    workers: int = 1
-    seed: int = 0
-
-
-class Finding(Struct, frozen=True):
-    """A law that does not hold in a case."""
-
-    law: str
-    why: str
-    case: Case
-    expects: tuple[str, Any, Any] | None = None
-    """For a law that compares: what was to be there at the end.  See `regression`."""
-    at_us: int = 0
-
-
-class Played(Struct):
-    """What a case led to."""
-
-    taken: tuple[Deviation, ...]
-    points: list[Point]
-    finding: Finding | None
-    work: dict[str, Work]
-    states: dict[str, Any]
-    effects: list[tuple[str, str]]
-    sent: list[tuple[str, str]]
-    narrated: list[tuple[int, str]]
-    """What happened in user code, and when."""
 
 
 class NoClientSwarm(Swarm):
@@ -76,6 +39,9 @@ class Explorer:
         self.played = 0
         """How many histories there were."""
         self.faults = Counter[str]()
+        """How often each came to pass at each site."""
+        self.sites = Counter[str]()
+        """How often workers came to each site."""
         self.outcomes = Counter[str]()
         self._cleaned: list[tuple[Program, int, Played]] = []
         self._uses_memory = False
@@ -90,6 +56,23 @@ class Explorer:
         laws: frozenset[str] | None = None,
     ) -> Played:
         """One history."""
+        play = self.begin(case, swarm=swarm, forgets=forgets, notes_points=notes_points, laws=laws)
+        for step in case.program:
+            play.perform(step)
+            if play.over:
+                break
+        return self.end(play)
+
+    def begin(
+        self,
+        case: Case,
+        *,
+        swarm: Swarm | None = None,
+        forgets: bool = True,
+        notes_points: bool = False,
+        laws: frozenset[str] | None = None,
+    ) -> Play:
+        """Begin a history of which the program is not known yet: that of the case is not looked at."""
         self.played += 1
 
         def make(*definitions: Any) -> Simulation:
@@ -106,84 +89,50 @@ class Explorer:
             return simulation
 
         trial = Trial(self.subject, make, self.laws if laws is None else laws, forgets=forgets)
-        simulation, memory = trial.simulation, self.subject.memory
-        unused = memory.snapshot() if not self._uses_memory and not case.schedule else None
-        with closing(simulation):
-            simulation.open()
-            t = TestPrimitives(simulation, "allow")
-            narrated: list[tuple[int, str]] = []
-            for step in case.program:
-                at = simulation.loop.now_us
-                narrated.append((at, finish(step.perform(t, self.subject.definition))))
-                if trial.violations:
-                    break
-            trial.rest()
-            self._uses_memory = self._uses_memory or (unused is not None and memory.snapshot() != unused)
-            return self._played(case, trial, narrated)
+        return Play(case, trial, watches_memory=not self._uses_memory and not case.schedule)
 
-    def _played(self, case: Case, trial: Trial, narrated: list[tuple[int, str]]) -> Played:
-        simulation = trial.simulation
-        finding = None
-        if trial.violations:
-            first = trial.violations[0]
-            finding = Finding(first.law, first.why, case, None, first.at_us)
-        self.outcomes.update(entry.what for entry in simulation.trace if entry.what in ("returned", "raised"))
-        self.faults.update(f"{one.fault} {one.point.site}" for one in simulation.choices.taken)
-        effects = self.subject.effects
-        return Played(
-            taken=tuple(simulation.choices.taken),
-            points=simulation.choices.points or [],
-            finding=finding,
-            work={} if finding else trial.work(),
-            states={} if finding else self._states(trial),
-            effects=[] if effects is None else list(effects),
-            sent=[] if finding else trial.sent(),
-            narrated=narrated,
-        )
-
-    def _states(self, trial: Trial) -> dict[str, Any]:
-        definition, client = self.subject.definition, trial.simulation.client
-        if definition.kind != "continuous":
-            return {}
-        prefix = f"continuous:{definition.name}:"
-        ids = [
-            record.instance.removeprefix(prefix)
-            for record in trial.simulation.store.records()
-            if record.instance.startswith(prefix)
-        ]
-        jobs = client.continuous(definition.name)
-        return {id: finish(jobs.get_state(id)) for id in ids}
-
-    def came_to_pass(self, kind: str) -> bool:
-        """Whether any fault of this kind did."""
-        return any(f"{fault} {site}" in self.faults for site, faults in KINDS[kind].items() for fault in faults)
+    def end(self, play: Play) -> Played:
+        """Let a history come to its end."""
+        played = play.end()
+        choices = play.simulation.choices
+        self._uses_memory = self._uses_memory or play.used_memory
+        self.outcomes.update(entry.what for entry in play.simulation.trace if entry.what in ("returned", "raised"))
+        self.faults.update(f"{one.fault} {one.point.site}" for one in choices.taken)
+        self.sites.update(choices.counts(but="client"))
+        return played
 
     # Looking for what does not hold.
 
     def look(self, case: Case, swarm: Swarm | None = None) -> Finding | None:
         """Play a case, and compare it with the same program undisturbed."""
         played = self.play(case, swarm=swarm)
-        if swarm is not None:
-            taken = tuple(one for one in played.taken if one.point.site != "turn")
-            case = Case(case.program, taken if played.finding is None else played.taken, case.workers, case.seed)
+        if swarm is None:
+            return self.judge(case, played)
+        taken = tuple(one for one in played.taken if one.point.site != "turn")
+        case = Case(case.program, taken if played.finding is None else played.taken, case.workers, case.seed)
+        found = self.judge(case, played)
+        # The case leaves out in which order things were ready: what was found must show without that, too.
+        return found if found is None or played.finding is not None else self.look(case)
+
+    def judge(self, case: Case, played: Played) -> Finding | None:
+        """What does not hold in a case that was played like this, by itself or next to the undisturbed one."""
         if played.finding is not None:
             return Finding(played.finding.law, played.finding.why, case, None, played.finding.at_us)
-        if not case.schedule:
+        calm = undisturbed(case.program)
+        if not case.schedule and calm is case.program:
             return None
-        clean = self.clean(case)
+        clean = self.clean(calm, case.seed)
         if clean.finding is not None:
             return None
-        found = self._compare(clean, played, case) or self._remembered(played, case)
-        # The case leaves out in which order things were ready: what was found must show without that, too.
-        return found if found is None or swarm is None else self.look(case)
+        return self._compare(clean, played, case) or self._remembered(played, case)
 
-    def clean(self, case: Case) -> Played:
-        """The program of a case, with nothing going wrong."""
-        for program, seed, played in self._cleaned:
-            if program is case.program and seed == case.seed:
+    def clean(self, program: Program, seed: int) -> Played:
+        """A program with nothing going wrong."""
+        for one, its_seed, played in self._cleaned:
+            if one is program and its_seed == seed:
                 return played
-        played = self.play(Case(case.program, seed=case.seed))
-        self._cleaned.append((case.program, case.seed, played))
+        played = self.play(Case(program, seed=seed))
+        self._cleaned.append((program, seed, played))
         del self._cleaned[:-20]
         return played
 
@@ -228,7 +177,7 @@ class Explorer:
 
     def _remembered(self, played: Played, case: Case) -> Finding | None:
         """Whether it makes a difference that a process loses its memory."""
-        if "memory_is_lost" not in self.laws or not self._uses_memory or not _kills(case.schedule):
+        if "memory_is_lost" not in self.laws or not self._uses_memory or not _kills(case):
             return None
         kept = self.play(case, forgets=False)
         if kept.finding is not None:
@@ -244,5 +193,7 @@ class Explorer:
         return None
 
 
-def _kills(schedule: Iterable[Deviation]) -> bool:
-    return any(one.fault.startswith(("crash", "fail during")) for one in schedule)
+def _kills(case: Case) -> bool:
+    return any(step.method in DEATHS for step in case.program) or any(
+        one.fault.startswith(("crash", "fail during")) for one in case.schedule
+    )

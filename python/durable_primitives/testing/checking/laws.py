@@ -44,7 +44,7 @@ class HandlerIsRepeatable(UserLaw):
     def __init__(self, history: History, report: Report, subject: Subject) -> None:
         super().__init__(history, report, subject)
         self._seen = 0
-        self._known: dict[tuple[str, str], str] = {}
+        self._known: dict[tuple[str, str], object] = {}
 
     def look(self) -> None:
         effects = self.subject.effects
@@ -54,8 +54,10 @@ class HandlerIsRepeatable(UserLaw):
             pair, run = (entry.key, entry.what), entry.execution
             who = run.instance if isinstance(run, Execution) else "outside"
             if pair in self._known:
-                self.violated(who, f"{entry.what!r} was done twice under the key {entry.key!r}")
-            self._known[pair] = who
+                at_once = run is not None and self._known[pair] is run
+                how = ", by one execution: two effects need two keys" if at_once else ""
+                self.violated(who, f"{entry.what!r} was done twice under the key {entry.key!r}{how}")
+            self._known[pair] = run
         self._seen = len(effects.entries)
 
     def ended(self, execution: Execution) -> None:

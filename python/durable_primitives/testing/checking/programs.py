@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
@@ -18,11 +20,18 @@ IDS = ("a", "b")
 """The instances of a Continuous or a buffer that programs use."""
 
 
+OF_THE_TEST = frozenset({"advance", "run_next", "run_until_idle", "crash", "restart", "fail"})
+"""Steps that are no calls of the client, but what a test does with the world: methods of `TestPrimitives`."""
+
+DEATHS = frozenset({"crash", "restart"})
+"""Those in which a process ends, and loses its memory."""
+
+
 class Step(Struct, frozen=True):
-    """One call, or time that passes."""
+    """One call, time that passes, or the end of a process."""
 
     method: str
-    """Of the client, or ``"advance"``."""
+    """Of the client (``"dead_letters.redrive"`` too), or one of `OF_THE_TEST`."""
     id: str | None = None
     """The instance, where the method takes one."""
     value: Any = None
@@ -34,21 +43,29 @@ class Step(Struct, frozen=True):
         """What the method is called with, apart from `options`."""
         return (*(() if self.id is None else (self.id,)), *((self.value,) if self.has_value else ()))
 
+    async def take(self, t: TestPrimitives, definition: Any) -> Any:
+        """Do it; returns the answer."""
+        on: Any = t if self.method in OF_THE_TEST else getattr(t.client, definition.kind)(definition.name)
+        call: Callable[..., Any] = attrgetter(self.method)(on)
+        answer = call(*self.arguments(), **self.options)
+        return await answer if inspect.isawaitable(answer) else answer
+
     async def perform(self, t: TestPrimitives, definition: Any) -> str:
-        """Do it; returns the code of the error that the call was answered with, or nothing."""
+        """Do it; returns the name of the error that came of it, or nothing."""
         try:
-            if self.method == "advance":
-                await t.advance(self.value)
-            else:
-                client = getattr(t.client, definition.kind)(definition.name)
-                call: Callable[..., Awaitable[object]] = getattr(client, self.method)
-                await call(*self.arguments(), **self.options)
+            await self.take(t, definition)
         except Exception as error:  # a function of the user's may have raised it
             return type(error).__name__
         return ""
 
 
 Program = tuple[Step, ...]
+
+
+def undisturbed(program: Program) -> Program:
+    """The same calls, and no process that ends; the same program, if there is none."""
+    calm = tuple(step for step in program if step.method not in DEATHS)
+    return program if len(calm) == len(program) else calm
 
 
 def advance(ms: int) -> Step:
@@ -67,13 +84,13 @@ class Programs:
     def __init__(self, definition: Any, values: Sequence[Any]) -> None:
         self._definition = definition
         self._kind: str = definition.kind
-        self._values = values
+        self.values = values
         self._pauses = self._durations()
 
     @property
     def few(self) -> range:
         """The indexes of the simplest values."""
-        return range(min(len(self._values), 4))
+        return range(min(len(self.values), 4))
 
     def _durations(self) -> tuple[int, ...]:
         """Lengths of time that matter: shorter and longer than what the definition waits for."""
@@ -122,32 +139,32 @@ class Programs:
     def survey(self) -> Program:
         """Every value once."""
         if self._kind == "continuous":
-            starts = [self.send(0, value, f"s{number}") for number, value in enumerate(self._values)]
+            starts = [self.send(0, value, f"s{number}") for number, value in enumerate(self.values)]
             return (*starts, advance(self._pauses[1]), advance(self._pauses[1]))
-        sends = [self.send(number, value) for number, value in enumerate(self._values)]
+        sends = [self.send(number, value) for number, value in enumerate(self.values)]
         return (*sends, *([Step("flush", "a")] if self._kind == "buffer" else []), advance(3_600_000))
 
     def extra(self) -> tuple[Program, ...]:
         """What takes longer: a large batch, a job that has run for long."""
         if self._kind == "buffer":
             most = min(self._definition.max_events or 24, 24)
-            return ((*(self.send(number, self._values[-1]) for number in range(most)), advance(1000)),)
+            return ((*(self.send(number, self.values[-1]) for number in range(most)), advance(1000)),)
         if self._kind == "continuous":
-            starts = (self.send(0, self._values[0]), self.send(1, self._values[-1], "b"))
+            starts = (self.send(0, self.values[0]), self.send(1, self.values[-1], "b"))
             paused = (advance(self._pauses[1]), Step("pause", "a"), advance(self._pauses[2]), Step("resume", "a"))
             return (
-                (self.send(0, self._values[0]), advance(20 * self._pauses[1])),
+                (self.send(0, self.values[0]), advance(20 * self._pauses[1])),
                 (*starts, advance(2 * self._pauses[1]), Step("trigger", "a"), advance(2 * self._pauses[1])),
-                (self.send(0, self._values[0]), *paused, advance(self._pauses[2])),
+                (self.send(0, self.values[0]), *paused, advance(self._pauses[2])),
                 *(
-                    (self.send(0, self._values[0]), advance(runs * self._pauses[1]), *paused, advance(self._pauses[2]))
+                    (self.send(0, self.values[0]), advance(runs * self._pauses[1]), *paused, advance(self._pauses[2]))
                     for runs in (4, 8, 12)
                 ),
             )
         return ()
 
     def _value_at(self, index: int) -> Any:
-        return self._values[index % len(self._values)]
+        return self.values[index % len(self.values)]
 
     # At random.
 
@@ -163,7 +180,7 @@ class Programs:
         return (*steps, advance(max(self._pauses)))
 
     def _step(self, draws: random.Random, number: int, started: set[str]) -> Step:
-        id, value = draws.choice(IDS), draws.choice(self._values)
+        id, value = draws.choice(IDS), draws.choice(self.values)
         if self._kind == "continuous":
             if id not in started:
                 started.add(id)

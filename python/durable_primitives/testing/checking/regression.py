@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from durable_primitives.durations import format_ms
-from durable_primitives.testing.checking.explorer import Finding, Played
 from durable_primitives.testing.checking.hints import hint
-from durable_primitives.testing.checking.programs import Step
+from durable_primitives.testing.checking.playing import Finding, Played
+from durable_primitives.testing.checking.programs import DEATHS, OF_THE_TEST, Step
 from durable_primitives.testing.checking.sources import Sources, lambda_source, named
 from durable_primitives.testing.checking.subject import Subject, user_functions
 
@@ -81,8 +81,8 @@ class Telling:
         options = [f"{name}={self._sources.value(value)}" for name, value in step.options.items()]
         given = [self._sources.value(one) for one in step.arguments()]
         inside = ", ".join([*given, *options])
-        if step.method == "advance":
-            return f"await t.advance({inside})"
+        if step.method in OF_THE_TEST:
+            return f"{'' if step.method in DEATHS else 'await '}t.{step.method}({inside})"
         return f"await t.client.{definition.kind}({self._variable(definition)}).{step.method}({inside})"
 
     def _expectation(self) -> list[str]:
@@ -146,7 +146,7 @@ class Telling:
         lines: list[str] = []
         for step, (at, error) in zip(self._finding.case.program, self._played.narrated, strict=False):
             definition = self._subject.definition
-            call = self._call(step).removeprefix("await t.client.").removeprefix("await t.")
+            call = self._call(step).removeprefix("await ").removeprefix("t.client.").removeprefix("t.")
             call = call.removeprefix(f"{definition.kind}({self._variable(definition)}).")
             lines.append(_cut(f"t={format_ms(at // 1000):<8} {call}{f'  -> {error}' if error else ''}"))
         return (*lines, *(f"fault:     {deviation}" for deviation in self._finding.case.schedule))

@@ -8,7 +8,8 @@ from typing import Any
 
 from msgspec import structs
 
-from durable_primitives.testing.checking.explorer import Case, Explorer, Finding
+from durable_primitives.testing.checking.explorer import Explorer
+from durable_primitives.testing.checking.playing import Case, Finding
 from durable_primitives.testing.checking.programs import Step
 from durable_primitives.testing.simulation import Deviation
 from durable_primitives.testing.simulation.choices import unit_of
@@ -74,6 +75,8 @@ def _smaller_amounts(case: Case) -> Iterator[Case]:
 
 
 def _simpler_steps(step: Step, values: Sequence[Any]) -> Iterator[Step]:
+    if step.method in ("add_many", "enqueue_many"):
+        yield from _fewer(step)
     if step.method not in ("add", "enqueue", "start"):
         return
     for value in values[:6]:
@@ -83,6 +86,19 @@ def _simpler_steps(step: Step, values: Sequence[Any]) -> Iterator[Step]:
         if name not in ("id", "event_id"):
             options = {key: one for key, one in step.options.items() if key != name}
             yield structs.replace(step, options=options)
+
+
+def _fewer(step: Step) -> Iterator[Step]:
+    """Some of several at once; one by itself."""
+    several: list[Any] = step.value
+    for one in several if len(several) > 1 else ():
+        yield structs.replace(step, value=[one])
+    if len(several) == 1 and step.method == "add_many":
+        yield Step("add", step.id, several[0], has_value=True)
+    elif len(several) == 1:
+        yield Step("enqueue", None, several[0].event, has_value=True, options={"id": several[0].id})
+    for index in range(len(several) if len(several) > 2 else 0):
+        yield structs.replace(step, value=[*several[:index], *several[index + 1 :]])
 
 
 def _simpler_than(value: Any, other: Any) -> bool:

@@ -13,9 +13,11 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from pathlib import PurePath
+from types import FunctionType
 from typing import Any, ClassVar
 from uuid import UUID
 
+import durable_primitives
 from durable_primitives.testing.checking.same import is_a, record_fields
 
 
@@ -36,7 +38,9 @@ class Sources:
         return [f"import {module}" for module in sorted(self._modules)] + names
 
     def need(self, module: str, name: str) -> str:
-        """Import a name."""
+        """Import a name; what the library exports, from its top."""
+        if module.startswith("durable_primitives.") and hasattr(durable_primitives, name):
+            module = "durable_primitives"
         self._imports.setdefault(module, set()).add(name.partition(".")[0])
         return name
 
@@ -85,6 +89,9 @@ class Sources:
     def _type(self, kind: Any) -> str:
         return self.need(kind.__module__, kind.__qualname__)
 
+    def _function(self, value: Any) -> str:
+        return lambda_source(value) or self._type(value)
+
     def _record(self, value: Any) -> str:
         kind: Any = getattr(value, "__class__", None)
         names = record_fields(value)
@@ -108,6 +115,7 @@ class Sources:
         (tuple, _tuple),
         ((set, frozenset), _set),
         (Mapping, _mapping),
+        (FunctionType, _function),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 from typing import Any, ClassVar, Literal, TypeVar, cast
 
 from hypothesis import strategies as st
@@ -14,11 +14,12 @@ from durable_primitives.durations import format_ms
 from durable_primitives.errors import DefinitionError, DurablePrimitivesError, StorageError
 from durable_primitives.kernel.primitive import Definition
 from durable_primitives.testing.checking.effects import Effects
+from durable_primitives.testing.checking.programs import OF_THE_TEST, Step
 from durable_primitives.testing.checking.subject import Invariant, Subject
 from durable_primitives.testing.checking.trial import Trial, known_laws
 from durable_primitives.testing.driving import WORKER, TestPrimitives
-from durable_primitives.testing.failing import FailingSite, When
-from durable_primitives.testing.simulation import Simulation
+from durable_primitives.testing.failing import FAILURES, FailingSite, When
+from durable_primitives.testing.simulation import KINDS, Simulation
 from durable_primitives.testing.simulation.store import finish
 from durable_primitives.testing.strategies import from_schema
 
@@ -34,21 +35,14 @@ EVENT_IDS = st.sampled_from([f"e{number}" for number in range(6)])
 _PATIENCE = 3
 """How often a caller whose call was lost calls again."""
 
-_FAILURES: tuple[tuple[FailingSite, When], ...] = (
-    ("commit", "before"),
-    ("commit", "during"),
-    ("commit", "after"),
-    ("claim", "before"),
-    ("claim", "after"),
-    ("renewal", "before"),
-    ("handler", "before"),
-    ("handler", "after"),
-)
+
+def _letters(method: str, which: Callable[[object], bool]) -> Step:
+    return Step(f"dead_letters.{method}", value=which, has_value=True)
 
 
-def every(letter: object) -> bool:
-    """Whichever dead letter it is."""
-    return True
+REDRIVE = _letters("redrive", lambda letter: True)
+
+DISCARD = _letters("discard", lambda letter: True)
 
 
 def _holds(machine: PrimitiveMachine) -> bool:
@@ -109,9 +103,16 @@ class PrimitiveMachine(RuleBasedStateMachine):
                 f"{cls.__name__} is of {of.name!r}, a {of.kind}, and its machine is that of a {cls.kind}",
                 help=f"derive it from {of.kind.capitalize()}Machine",
             )
-        cls._subject = Subject(of, *sends_to, effects=effects, invariants=invariants)
-        cls._laws = known_laws(laws)
-        cls._derive(from_schema(cls._schema(of)) if events is None else events)
+        subject = Subject(of, *sends_to, effects=effects, invariants=invariants)
+        cls._bind(subject, known_laws(laws), from_schema(cls._schema(of)) if events is None else events, tuple(KINDS))
+
+    @classmethod
+    def _bind(cls, subject: Subject, laws: frozenset[str], values: Strategy, kinds: Collection[str]) -> None:
+        """Derive the rules; `kinds` are those of the faults to have among them."""
+        cls._subject = subject
+        cls._laws = laws
+        cls._derive(values)
+        cls._derive_faults(kinds)
 
     # What each primitive says of itself.
 
@@ -141,6 +142,22 @@ class PrimitiveMachine(RuleBasedStateMachine):
         cls.advance = rule(duration=st.sampled_from(list(map(format_ms, pauses))))(cls.advance)  # type: ignore[method-assign]
 
     @classmethod
+    def _derive_faults(cls, kinds: Collection[str]) -> None:
+        if "crash" in kinds:
+            cls.crash = precondition(PrimitiveMachine._runs)(rule()(cls.crash))  # type: ignore[method-assign]
+            cls.restart = rule()(cls.restart)  # type: ignore[method-assign]
+        asked = [
+            failure
+            for failure, fault in FAILURES.items()
+            if any(fault in KINDS[kind].get(failure[0], ()) for kind in kinds)
+        ]
+        # Half of them befall handlers: most of what can be wrong with a definition shows there.
+        halves = [[one for one in asked if (one[0] == "handler") is handlers] for handlers in (True, False)]
+        if asked:
+            failures = st.one_of(*(st.sampled_from(half) for half in halves if half))
+            cls.fail = rule(failure=failures, times=st.integers(1, 2))(cls.fail)  # type: ignore[method-assign]
+
+    @classmethod
     def _definition(cls) -> Any:
         if cls._subject is None:
             raise DefinitionError(
@@ -152,13 +169,15 @@ class PrimitiveMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        definition = self._definition()
+        self.name: str = self._definition().name
+        self.t = self._open()
+        """The application, for rules and invariants of your own."""
+
+    def _open(self) -> TestPrimitives:
         assert self._subject is not None
         self._trial = Trial(self._subject, lambda *all: Simulation(*all, restarts=True), self._laws)
         self._trial.simulation.open()
-        self.t = TestPrimitives(self._trial.simulation, "allow", self._trial.rest)
-        """The application, for rules and invariants of your own."""
-        self.name: str = definition.name
+        return TestPrimitives(self._trial.simulation, "allow", self._trial.rest)
 
     @property
     def client(self) -> PrimitivesClient:
@@ -177,6 +196,14 @@ class PrimitiveMachine(RuleBasedStateMachine):
             except DurablePrimitivesError:
                 return None
         return None
+
+    def _take(self, step: Step) -> None:
+        """One step of the program: what all rules come to."""
+        definition = self._definition()
+        if step.method in OF_THE_TEST:
+            finish(step.take(self.t, definition))
+        else:
+            self.call(lambda: step.take(self.t, definition))
 
     def check_invariants(self, *arguments: Any, **options: Any) -> None:
         """Nothing has happened that a law forbids; then the invariants of subclasses."""
@@ -197,7 +224,7 @@ class PrimitiveMachine(RuleBasedStateMachine):
 
     def advance(self, duration: str) -> None:
         """Let time pass."""
-        finish(self.t.advance(duration))
+        self._take(Step("advance", value=duration, has_value=True))
 
     def _is_due(self) -> bool:
         return self.t.simulation.store.next_due is not None
@@ -206,30 +233,26 @@ class PrimitiveMachine(RuleBasedStateMachine):
     @rule()
     def run_next(self) -> None:
         """On to the next alarm."""
-        finish(self.t.run_next())
+        self._take(Step("run_next"))
 
     @precondition(_is_due)
     @rule()
     def run_until_idle(self) -> None:
         """Everything that is due now, and what comes of it."""
-        finish(self.t.run_until_idle())
+        self._take(Step("run_until_idle"))
 
     def _runs(self) -> bool:
         return self.t.simulation.processes[WORKER].alive
 
-    @precondition(_runs)
-    @rule()
     def crash(self) -> None:
         """The worker dies; another one takes its place a second later."""
-        self.t.crash()
+        self._take(Step("crash"))
 
-    @rule()
     def restart(self) -> None:
         """The worker is started again: a deploy."""
-        self.t.restart()
+        self._take(Step("restart"))
 
-    @rule(failure=st.sampled_from(_FAILURES), times=st.integers(1, 2))
     def fail(self, failure: tuple[FailingSite, When], times: int) -> None:
         """The next calls of the store, or executions, go wrong."""
         site, when = failure
-        self.t.fail(site, when=when, times=times)
+        self._take(Step("fail", value=site, has_value=True, options={"when": when, "times": times}))

@@ -7,7 +7,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from durable_primitives.testing.machines.base import EVENT_IDS, IDS, PrimitiveMachine, Strategy, every
+from durable_primitives.testing.checking.programs import Step
+from durable_primitives.testing.machines.base import DISCARD, EVENT_IDS, IDS, REDRIVE, PrimitiveMachine, Strategy
 
 
 class BufferMachine(PrimitiveMachine):
@@ -44,29 +45,27 @@ class BufferMachine(PrimitiveMachine):
             "discard": {},
         }
 
-    def _buffer(self) -> Any:
-        return self.client.buffer(self.name)
-
     def add(self, id: str, event: Any, event_id: str | None) -> None:
         """Add one event."""
-        self.call(lambda: self._buffer().add(id, event, event_id=event_id))
+        options = {} if event_id is None else {"event_id": event_id}
+        self._take(Step("add", id, event, has_value=True, options=options))
 
     def add_many(self, id: str, events: list[Any]) -> None:
         """Add some events at once."""
-        self.call(lambda: self._buffer().add_many(id, events))
+        self._take(Step("add_many", id, events, has_value=True))
 
     def flush(self, id: str) -> None:
         """Make the open batch due."""
-        self.call(lambda: self._buffer().flush(id))
+        self._take(Step("flush", id))
 
     def clear(self, id: str) -> None:
         """Drop the open batch."""
-        self.call(lambda: self._buffer().clear(id))
+        self._take(Step("clear", id))
 
     def redrive(self) -> None:
         """Flush all dead letters again."""
-        self.call(lambda: self._buffer().dead_letters.redrive(every))
+        self._take(REDRIVE)
 
     def discard(self) -> None:
         """Delete all dead letters."""
-        self.call(lambda: self._buffer().dead_letters.discard(every))
+        self._take(DISCARD)

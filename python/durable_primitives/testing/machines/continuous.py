@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from durable_primitives.primitives.continuous.results import IF_EXISTS
 from durable_primitives.services.schedule import Every, Spaced
+from durable_primitives.testing.checking.programs import Step
 from durable_primitives.testing.machines.base import IDS, PrimitiveMachine, Strategy
 
 
@@ -45,29 +46,26 @@ class ContinuousMachine(PrimitiveMachine):
             "resume": some,
         }
 
-    def _job(self) -> Any:
-        return self.client.continuous(self.name)
-
     def start(self, id: str, input: Any, if_exists: str) -> None:
         """Start an instance."""
-        self.call(lambda: self._job().start(id, input, if_exists=if_exists))
+        self._take(Step("start", id, input, has_value=True, options={"if_exists": if_exists}))
 
     def stop(self, id: str) -> None:
         """Repeat no more."""
-        self.call(lambda: self._job().stop(id))
+        self._take(Step("stop", id))
 
     def terminate(self, id: str) -> None:
         """Delete an instance."""
-        self.call(lambda: self._job().terminate(id))
+        self._take(Step("terminate", id))
 
     def trigger(self, id: str) -> None:
         """Run once more than the schedule says."""
-        self.call(lambda: self._job().trigger(id))
+        self._take(Step("trigger", id))
 
     def pause(self, id: str) -> None:
         """Hold the runs."""
-        self.call(lambda: self._job().pause(id))
+        self._take(Step("pause", id))
 
     def resume(self, id: str) -> None:
         """Go on."""
-        self.call(lambda: self._job().resume(id))
+        self._take(Step("resume", id))

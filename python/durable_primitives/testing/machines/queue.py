@@ -7,9 +7,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from durable_primitives.client import PrimitivesClient
 from durable_primitives.primitives.queue import Enqueue
-from durable_primitives.testing.machines.base import EVENT_IDS, PrimitiveMachine, Strategy, every
+from durable_primitives.testing.checking.programs import Step
+from durable_primitives.testing.machines.base import DISCARD, EVENT_IDS, REDRIVE, PrimitiveMachine, Strategy
 
 
 class QueueMachine(PrimitiveMachine):
@@ -50,39 +50,37 @@ class QueueMachine(PrimitiveMachine):
             "discard": {},
         }
 
-    def _queue(self) -> Any:
-        client: PrimitivesClient = self.client
-        return client.queue(self.name)
-
     def enqueue(self, event: Any, id: str, partition_key: str | None, delay: str | None, priority: int) -> None:
         """Send one event."""
-        options = {"partition_key": partition_key, "delay": delay, "priority": priority}
-        self.call(lambda: self._queue().enqueue(event, id=id, **options))
+        chosen = {"partition_key": partition_key, "delay": delay, "priority": priority or None}
+        options = {"id": id, **{name: value for name, value in chosen.items() if value is not None}}
+        self._take(Step("enqueue", None, event, has_value=True, options=options))
 
     def enqueue_many(self, events: list[tuple[Any, str]]) -> None:
         """Send some events at once."""
-        self.call(lambda: self._queue().enqueue_many([Enqueue(event, id=id) for event, id in events]))
+        self._take(Step("enqueue_many", None, [Enqueue(event, id=id) for event, id in events], has_value=True))
 
     def cancel(self, id: str, partition_key: str | None) -> None:
         """Take one event out."""
-        self.call(lambda: self._queue().cancel(id, partition_key=partition_key))
+        options = {} if partition_key is None else {"partition_key": partition_key}
+        self._take(Step("cancel", None, id, has_value=True, options=options))
 
     def pause(self) -> None:
         """Hold processing."""
-        self.call(lambda: self._queue().pause())
+        self._take(Step("pause"))
 
     def resume(self) -> None:
         """Go on."""
-        self.call(lambda: self._queue().resume())
+        self._take(Step("resume"))
 
     def clear(self) -> None:
         """Drop what waits."""
-        self.call(lambda: self._queue().clear())
+        self._take(Step("clear"))
 
     def redrive(self) -> None:
         """Run all dead letters again."""
-        self.call(lambda: self._queue().dead_letters.redrive(every))
+        self._take(REDRIVE)
 
     def discard(self) -> None:
         """Delete all dead letters."""
-        self.call(lambda: self._queue().dead_letters.discard(every))
+        self._take(DISCARD)

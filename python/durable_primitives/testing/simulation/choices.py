@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, cast
 
 from msgspec import Struct
@@ -185,6 +186,13 @@ class Choices:
         """Planned deviations whose point has not come up."""
         planned = [deviation for by_nth in self._planned.values() for deviation in by_nth.values()]
         return [deviation for deviation in planned if deviation not in self.taken]
+
+    def counts(self, *, but: str) -> Mapping[Site, int]:
+        """How often each site came up so far, for any actor but this one."""
+        found = Counter[Site]()
+        for (site, actor, _), count in self._counts.items():
+            found[site] += count if actor != but else 0
+        return +found
 
     def at(self, site: Site, actor: str, subject: str = "", options: int = 0) -> Deviation | None:
         """What happens at a point that comes up now; None: the usual."""

@@ -5,52 +5,32 @@ from __future__ import annotations
 import io
 import logging
 import time
-import warnings
 from collections import Counter
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager, redirect_stdout
 from typing import Any, Literal, Never
-
-from msgspec import Struct
 
 from durable_primitives.durations import Duration, parse_ms
 from durable_primitives.errors import DefinitionError, unknown_option
 from durable_primitives.kernel.primitive import Definition
 from durable_primitives.services.options import refuse_unknown
 from durable_primitives.testing.checking.effects import Effects
-from durable_primitives.testing.checking.explorer import Explorer, Finding, Resources
+from durable_primitives.testing.checking.explorer import Explorer, Resources
+from durable_primitives.testing.checking.playing import Finding
 from durable_primitives.testing.checking.programs import Programs
 from durable_primitives.testing.checking.regression import Telling
 from durable_primitives.testing.checking.shrinking import shrink
 from durable_primitives.testing.checking.subject import Invariant, Subject, related
-from durable_primitives.testing.checking.tiers import FIRST, Setting, all_tiers, in_order
 from durable_primitives.testing.checking.trial import known_laws
 from durable_primitives.testing.checking.values import values_for
 from durable_primitives.testing.checking.violation import PropertyViolation
-from durable_primitives.testing.driving import SimulationWarning
 from durable_primitives.testing.simulation import KINDS
-
-MUST = frozenset(tier.__name__ for tier in FIRST)
-"""Tiers that are not cut short."""
+from durable_primitives.testing.tiers.report import CheckReport
+from durable_primitives.testing.tiers.setting import Setting
+from durable_primitives.testing.tiers.turns import all_tiers, in_order
 
 WALL = 4
 """How many times the budget a check may take by the clock, on a machine that has other things to do."""
-
-
-class CheckReport(Struct, frozen=True):
-    """What a check tried that found nothing."""
-
-    histories: int
-    """How many histories were played."""
-    seconds: float
-    tiers: Counter[str]
-    """How many cases each tier tried."""
-    faults: Counter[str]
-    """How often each fault came to pass, as ``"crash after commit"``."""
-    missed: tuple[str, ...]
-    """Kinds of faults that were asked for and never came to pass: what was not tried, nothing is known about."""
-    outcomes: Counter[str]
-    """How executions of user code ended: ``"returned"``, ``"raised"``."""
 
 
 def check(
@@ -85,11 +65,10 @@ def check(
         resources: As for `create_durable_primitives`: fakes of what handlers talk to.
         unknown: Refused, with the nearest valid name.
 
-    Warns:
-        SimulationWarning: Faults of some kind never came to pass within the budget.
-
     Raises:
         PropertyViolation: A law does not hold, with the shortest history that was found in which it does not.
+        CoverageError: Some fault that was asked for could not be tried, as no worker ever came to where it happens.
+            That does not depend on the budget: each of them is tried once, when it is spent.
         DefinitionError: An argument cannot be meant.
 
     Example:
@@ -115,27 +94,24 @@ def check(
     setting = Setting(explorer, Programs(primitive, values), in_order(kinds), seed)
     begun, cpu_begun = time.monotonic(), time.process_time()
     tried = Counter[str]()
-    with _silence():
-        for tier, finding in all_tiers(setting):
-            tried[tier] += 1
-            if finding is not None:
-                raise _violation(explorer, finding, values)
-            spent = time.process_time() - cpu_begun
-            if tier not in MUST and (spent > limit or time.monotonic() - begun > WALL * limit):
-                break
+
+    def enough() -> bool:
+        return time.process_time() - cpu_begun > limit or time.monotonic() - begun > WALL * limit
+
+    try:
+        with _silence():
+            for tier, finding in all_tiers(setting, enough):
+                tried[tier] += 1
+                if finding is not None:
+                    raise _violation(explorer, finding, values)
+    finally:
         subject.memory.restore()
-    missed = tuple(kind for kind in kinds if not explorer.came_to_pass(kind))
-    if missed:
-        warnings.warn(
-            SimulationWarning(f"check({primitive!r}) never came to try {', '.join(missed)}: give it a larger budget"),
-            stacklevel=2,
-        )
     return CheckReport(
         histories=explorer.played,
         seconds=round(time.monotonic() - begun, 3),
         tiers=tried,
+        sites=explorer.sites,
         faults=explorer.faults,
-        missed=missed,
         outcomes=explorer.outcomes,
     )
 
@@ -144,9 +120,7 @@ def _violation(explorer: Explorer, finding: Finding, values: list[Any]) -> Prope
     finding = shrink(explorer, finding, values)
     played = explorer.play(finding.case, laws=frozenset({finding.law}))
     telling = Telling(explorer.subject, finding, played, explorer.resources)
-    regression = telling.regression()
-    explorer.subject.memory.restore()
-    return PropertyViolation(finding.law, telling.message(), telling.steps(), regression)
+    return PropertyViolation(finding.law, telling.message(), telling.steps(), telling.regression())
 
 
 def _given(primitive: Any, inputs: Any, events: Any) -> Any:

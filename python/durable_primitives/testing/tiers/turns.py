@@ -4,35 +4,21 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib.util import find_spec
 
-from msgspec import Struct
-
-from durable_primitives.testing.checking.explorer import Case, Explorer, Finding, NoClientSwarm
+from durable_primitives.testing.checking.explorer import NoClientSwarm
 from durable_primitives.testing.checking.laws import MANY_RUNS, StateIsBounded
-from durable_primitives.testing.checking.programs import Program, Programs
+from durable_primitives.testing.checking.playing import Case
+from durable_primitives.testing.checking.programs import Program
 from durable_primitives.testing.simulation import Deviation, Point, every_deviation
-
-Find = Finding | None
+from durable_primitives.testing.tiers.coverage import cover
+from durable_primitives.testing.tiers.setting import Find, Setting, Tier
 
 SHARP = ("handler_error", "crash", "shutdown")
 """Kinds that make user code run again, or end it: most of what can be wrong with it shows under them."""
 
 _FIRST = ("handler_error", "crash", "shutdown", "handler_timeout", "store_error", "zombie", "delay", "clock", "alarm")
-
-
-class Setting(Struct):
-    """What all tiers work with."""
-
-    explorer: Explorer
-    programs: Programs
-    kinds: tuple[str, ...]
-    """The kinds of faults to try."""
-    seed: int
-
-
-Tier = Callable[[Setting], Iterator[Find]]
-"""Plays one case after the other, and yields what each of them led to; whoever iterates may stop at any time."""
 
 
 def survey(setting: Setting) -> Iterator[Find]:
@@ -42,6 +28,11 @@ def survey(setting: Setting) -> Iterator[Find]:
         yield explorer.look(Case(program, seed=setting.seed))
     if explorer.subject.definition.kind == "continuous":
         yield _grown(setting)
+
+
+def coverage(setting: Setting) -> Iterator[Find]:
+    """Every fault at every site, once; raises `CoverageError` if that cannot be."""
+    return cover(setting.explorer, setting.programs, setting.kinds, setting.seed)
 
 
 def undisturbed(setting: Setting) -> Iterator[Find]:
@@ -121,6 +112,14 @@ def swarm(setting: Setting) -> Iterator[Find]:
         yield setting.explorer.look(case, drawn)
 
 
+def machines(setting: Setting) -> Iterator[Find]:
+    """Programs of a Hypothesis state machine, with crashes and failures among their steps; none without Hypothesis."""
+    if find_spec("hypothesis") is not None:
+        from durable_primitives.testing.tiers import machine
+
+        yield from machine.machines(setting)
+
+
 def _but(kinds: Sequence[str], *names: str) -> tuple[str, ...]:
     return tuple(kind for kind in kinds if kind not in names)
 
@@ -133,17 +132,18 @@ def in_order(kinds: Sequence[str]) -> tuple[str, ...]:
 FIRST: tuple[Tier, ...] = (survey,)
 """Tiers that are played to their end."""
 
-TURNS: tuple[tuple[Tier, int], ...] = ((undisturbed, 1), (sweep, 8), (swarm, 3))
+TURNS: tuple[tuple[Tier, int], ...] = ((undisturbed, 1), (sweep, 8), (swarm, 3), (machines, 2))
 """Tiers that then take turns, and how many cases each plays at a time: the order never depends on the time."""
 
+LAST: tuple[Tier, ...] = (coverage,)
+"""Tiers that are played to their end when it is enough of the others."""
 
-def all_tiers(setting: Setting) -> Iterator[tuple[str, Find]]:
+
+def all_tiers(setting: Setting, enough: Callable[[], bool]) -> Iterator[tuple[str, Find]]:
     """Every case of every tier, in an order that depends on nothing but the setting; with the name of its tier."""
-    for tier in FIRST:
-        for finding in tier(setting):
-            yield tier.__name__, finding
+    yield from _to_the_end(setting, FIRST)
     running = [(tier.__name__, tier(setting), turns) for tier, turns in TURNS]
-    while running:
+    while running and not enough():
         for name, cases, turns in list(running):
             for _ in range(turns):
                 try:
@@ -151,3 +151,12 @@ def all_tiers(setting: Setting) -> Iterator[tuple[str, Find]]:
                 except StopIteration:
                     running = [one for one in running if one[0] != name]
                     break
+                if enough():
+                    break
+    yield from _to_the_end(setting, LAST)
+
+
+def _to_the_end(setting: Setting, tiers: Iterable[Tier]) -> Iterator[tuple[str, Find]]:
+    for tier in tiers:
+        for finding in tier(setting):
+            yield tier.__name__, finding
