@@ -130,7 +130,11 @@ class Due(Struct, frozen=True, gc=False, array_like=True):
 
 
 class Transition(Struct, frozen=True, gc=False, kw_only=True, array_like=True):
-    """One atomic change to one instance.  Parts are applied in the order in which they stand here."""
+    """One atomic change to one instance.  Parts are applied in the order in which they stand here.
+
+    Every item that `remove`, `reschedule`, `give_back`, `mark` and `bury` speak of must be in the owner's hands
+    (`Record.taken`) and be spoken of once, or all of the transition is a ``conflict``.
+    """
 
     instance: str
     at: int
