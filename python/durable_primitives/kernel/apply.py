@@ -37,6 +37,7 @@ from durable_primitives.kernel.transition import (
     Renewal,
     Transition,
     Verdict,
+    is_in_hand,
 )
 
 
@@ -125,25 +126,9 @@ def _refusal(transition: Transition, record: Record | None, shelf: Shelf) -> Ver
             new = _count_new(transition, record, shelf)
             if new and new + (0 if record is None else record.count) > guard.room:
                 return "full"
-    known = record is not None and (_valid(shelf.receipt(record, id), transition.at) for id in transition.remember)
-    if known and any(receipt is not None for receipt in known):
+    if record and any(_valid(shelf.receipt(record, id), transition.at) for id in transition.remember):
         return "duplicate"
-    return None if _is_in_hand(transition, record) else "conflict"
-
-
-def _is_in_hand(t: Transition, record: Record | None) -> bool:
-    """Whether every item that the owner speaks of is in its hands, and spoken of once: half of it would be wrong."""
-    if not (t.remove or t.reschedule or t.give_back or t.mark or t.bury):
-        return True
-    named = list(t.give_back)
-    for changes in (t.remove, t.reschedule):
-        named += [change.item.seq for change in changes]
-    named += [item.seq for item in t.mark]
-    named += [burial.item.seq for burial in t.bury if burial.item is not None]
-    if not named:
-        return True
-    seqs = set(named)
-    return record is not None and not t.erase and len(seqs) == len(named) and seqs.issubset(record.taken)
+    return None if is_in_hand(transition, () if record is None else record.taken) else "conflict"
 
 
 def _guard_refusal(guard: Guard, record: Record | None) -> Verdict | None:

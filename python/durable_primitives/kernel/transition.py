@@ -180,6 +180,21 @@ def adds(transition: Transition) -> bool:
     return transition.create is not None or bool(transition.append)
 
 
+def is_in_hand(t: Transition, taken: tuple[int, ...]) -> bool:
+    """Whether every item that the owner speaks of is in its hands, and spoken of once: half of it would be wrong."""
+    if not (t.remove or t.reschedule or t.give_back or t.mark or t.bury):
+        return True
+    named = list(t.give_back)
+    for changes in (t.remove, t.reschedule):
+        named += [change.item.seq for change in changes]
+    named += [item.seq for item in t.mark]
+    named += [burial.item.seq for burial in t.bury if burial.item is not None]
+    if not named:
+        return True
+    seqs = set(named)
+    return not t.erase and len(seqs) == len(named) and seqs.issubset(taken)
+
+
 class Accepted(Struct, frozen=True, gc=False, array_like=True):
     """What became of one appended item."""
 
