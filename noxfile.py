@@ -200,7 +200,7 @@ def fuzz(session: nox.Session) -> None:
     Then libFuzzer against the structures of the Rust core, a minute each. With arguments, which go to pytest, only
     the first part.
     """
-    install_tools(session, "build", "test", "redis")
+    install_tools(session, "build", "build-pure", "test", "redis")
     install_wheel(session, native_wheel(session))
     install_wheel(session, backend_wheel(session, "redis"))
     arguments = session.posargs or ["tests/fuzz"]

@@ -113,6 +113,7 @@ GUARDS = {
     "rejects what it cannot drop": over(commits.RejectsWhatItCannotDrop),
     "counts events without an id once": over(commits.CountsEventsWithoutAnIdOnce),
     "drops what is in hand": over(commits.DropsWhatIsInHand),
+    "lets an owner contradict itself": at("transition", doors.last_words),
 }
 
 ORDERING = {

@@ -106,6 +106,11 @@ def with_ids(t: Transition) -> Transition:
     return replace(t, append=tuple(replace(new, id=new.id or "none") for new in t.append))
 
 
+def last_words(t: Transition) -> Transition:
+    """Of two removals of one item the last one counts."""
+    return replace(t, remove=tuple({removal.item.seq: removal for removal in t.remove}.values()))
+
+
 def bounded(t: Transition) -> Transition:
     """Three events are a batch, if nobody says otherwise."""
     unbounded = t.batching is not None and t.batching.max_items is None

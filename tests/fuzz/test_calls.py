@@ -133,3 +133,13 @@ def test_a_call_answers_or_raises_an_error_of_ours(name: str, data: st.DataObjec
         error = refusal(DurablePrimitivesError, lambda: simulation.run_call(call(client)))
 
         assert error is None or simulation.store.records() == before
+
+
+@pytest.mark.parametrize("name", [name for name in CALLS if name.endswith("list")])
+@pytest.mark.parametrize("limit", [2**63 - 1, 2**80])
+def test_a_limit_beyond_every_page_is_no_error(name: str, limit: int):
+    kind, _, path = name.partition(".")
+    with Simulation(job, numbers, queue, workers=0) as simulation:
+        page = simulation.run_call(method(kind, path)(limit=limit)(simulation.client))
+
+        assert page.cursor is None

@@ -94,6 +94,7 @@ near_urls = st.lists(
 @example("sqlite:///a?durability=half")
 @example("redis://localhost:port")
 @example("redis://[::1")
+@example("redis:?\ud800")
 @given(
     st.one_of(
         st.text(st.characters()), near_urls, near_urls.map("redis://".__add__), near_urls.map("sqlite:///".__add__)

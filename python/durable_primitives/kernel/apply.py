@@ -37,6 +37,7 @@ from durable_primitives.kernel.transition import (
     Renewal,
     Transition,
     Verdict,
+    is_in_hand,
 )
 
 
@@ -125,10 +126,9 @@ def _refusal(transition: Transition, record: Record | None, shelf: Shelf) -> Ver
             new = _count_new(transition, record, shelf)
             if new and new + (0 if record is None else record.count) > guard.room:
                 return "full"
-    if transition.remember and record is not None:
-        known = any(_valid(shelf.receipt(record, id), transition.at) is not None for id in transition.remember)
-        return "duplicate" if known else None
-    return None
+    if record and any(_valid(shelf.receipt(record, id), transition.at) for id in transition.remember):
+        return "duplicate"
+    return None if is_in_hand(transition, () if record is None else record.taken) else "conflict"
 
 
 def _guard_refusal(guard: Guard, record: Record | None) -> Verdict | None:

@@ -130,7 +130,11 @@ class Due(Struct, frozen=True, gc=False, array_like=True):
 
 
 class Transition(Struct, frozen=True, gc=False, kw_only=True, array_like=True):
-    """One atomic change to one instance.  Parts are applied in the order in which they stand here."""
+    """One atomic change to one instance.  Parts are applied in the order in which they stand here.
+
+    Every item that `remove`, `reschedule`, `give_back`, `mark` and `bury` speak of must be in the owner's hands
+    (`Record.taken`) and be spoken of once, or all of the transition is a ``conflict``.
+    """
 
     instance: str
     at: int
@@ -194,6 +198,21 @@ def payload_bytes(transition: Transition) -> int:
         for burial in transition.bury:
             size += len(burial.payload) + (0 if burial.item is None else len(burial.item.payload))
     return size
+
+
+def is_in_hand(t: Transition, taken: tuple[int, ...]) -> bool:
+    """Whether every item that the owner speaks of is in its hands, and spoken of once: half of it would be wrong."""
+    if not (t.remove or t.reschedule or t.give_back or t.mark or t.bury):
+        return True
+    named = list(t.give_back)
+    for changes in (t.remove, t.reschedule):
+        named += [change.item.seq for change in changes]
+    named += [item.seq for item in t.mark]
+    named += [burial.item.seq for burial in t.bury if burial.item is not None]
+    if not named:
+        return True
+    seqs = set(named)
+    return not t.erase and len(seqs) == len(named) and seqs.issubset(taken)
 
 
 class Accepted(Struct, frozen=True, gc=False, array_like=True):

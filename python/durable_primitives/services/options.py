@@ -43,6 +43,15 @@ def whole_number(value: object, what: str, *, at_least: int = 1) -> int:
     return value
 
 
+MAX_PAGE = 10_000
+"""Rows of one page, whatever limit was asked for: its cursor goes on."""
+
+
+def page_limit(value: object) -> int:
+    """How many rows a page may have, from the `limit` of a caller."""
+    return min(whole_number(value, "limit"), MAX_PAGE)
+
+
 def text_or_none(value: object, what: str) -> str | None:
     """`value`, if it is None or text that a store can keep."""
     if value is None:

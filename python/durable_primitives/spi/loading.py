@@ -28,6 +28,7 @@ def open_backend(where: str | Backend) -> Backend:
     from importlib.metadata import entry_points
 
     try:
+        where.encode()  # a lone surrogate
         scheme = urlsplit(where).scheme
     except ValueError as error:
         raise DefinitionError(

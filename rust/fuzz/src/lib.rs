@@ -8,9 +8,12 @@ use arbitrary::Arbitrary;
 pub struct Name(u8);
 
 impl Name {
+    /// The texts of all eight.
+    pub const ALL: [&'static str; 8] = ["", "a", "b", "c", "d", "e", "ä", "a\0"];
+
     /// Its text.
     pub fn text(self) -> &'static str {
-        ["", "a", "b", "c", "d", "e", "ä", "a\0"][usize::from(self.0 % 8)]
+        Self::ALL[usize::from(self.0 % 8)]
     }
 }
 

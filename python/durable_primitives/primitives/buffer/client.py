@@ -27,7 +27,7 @@ from durable_primitives.primitives.buffer.results import (
 )
 from durable_primitives.primitives.buffer.stored import Batch
 from durable_primitives.services.limits import limited
-from durable_primitives.services.options import choice, text_or_none, whole_number
+from durable_primitives.services.options import choice, page_limit, text_or_none
 from durable_primitives.services.senders import Sender
 
 E = TypeVar("E")
@@ -161,7 +161,7 @@ class BufferClient(Generic[E, S]):
         request = InstancesRequest(
             text_or_none(prefix, "prefix") or "",
             None if status is None else choice(status, STATES, "status"),
-            whole_number(limit, "limit"),
+            page_limit(limit),
             text_or_none(cursor, "cursor"),
         )
         page: Page[BufferSummary] = await self._ask("", "list", request)

@@ -17,7 +17,7 @@ from durable_primitives.primitives.buffer.queries import LettersRequest
 from durable_primitives.primitives.buffer.results import BufferDeadLetter
 from durable_primitives.primitives.buffer.stored import instance_of, read_batch
 from durable_primitives.services.failures import decode_failure
-from durable_primitives.services.options import text_or_none, whole_number
+from durable_primitives.services.options import page_limit, text_or_none
 
 S = TypeVar("S")
 _PAGE = 500
@@ -41,7 +41,7 @@ class BufferDeadLetters(Generic[S]):
             cursor: Goes on where the page ended that it came with.
         """
         where = "" if id is None else check_id(id)
-        request = LettersRequest(whole_number(limit, "limit"), text_or_none(cursor, "cursor"))
+        request = LettersRequest(page_limit(limit), text_or_none(cursor, "cursor"))
         page: Page[DeadLetter] = await self._deliver(
             Call("buffer", self._definition.name, where, "dead_letters", request)
         )

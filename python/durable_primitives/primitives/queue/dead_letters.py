@@ -16,7 +16,7 @@ from durable_primitives.primitives.queue.inspection import LettersRequest
 from durable_primitives.primitives.queue.orchestrator import IdsRequest
 from durable_primitives.primitives.queue.results import DeadLetterRecord
 from durable_primitives.services.failures import decode_failure
-from durable_primitives.services.options import not_a_cursor, text_or_none, whole_number
+from durable_primitives.services.options import not_a_cursor, page_limit, text_or_none
 
 E = TypeVar("E")
 _PAGE = 500
@@ -37,7 +37,7 @@ class QueueDeadLetters(Generic[E]):
 
     async def list(self, *, limit: int = 100, cursor: str | None = None) -> Page[DeadLetterRecord[E]]:
         """Dead letters instance by instance, by event id; `cursor` goes on where a page ended."""
-        whole_number(limit, "limit")
+        limit = page_limit(limit)
         first, _, after = (text_or_none(cursor, "cursor") or "0:").partition(":")
         if not first.isdecimal():
             raise not_a_cursor(first)

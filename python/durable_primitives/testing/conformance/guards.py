@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import asyncio
 
-from durable_primitives.kernel.transition import Due, Guard, Put
+from durable_primitives.kernel.transition import Due, Guard, Put, Reschedule
 from durable_primitives.testing.conformance._case import case
-from durable_primitives.testing.conformance._store import LIVE, ONE, Parts, Store, check, event, ids
+from durable_primitives.testing.conformance._store import (
+    LIVE,
+    ONE,
+    Parts,
+    Store,
+    buried,
+    check,
+    check_same,
+    event,
+    ids,
+    removed,
+)
 
 PUT = Put(status="live", data=b"")
 
@@ -117,6 +128,37 @@ async def versions_rise_with_every_put_and_with_nothing_else(store: Store) -> No
     await store.claim_one(2, take=1)
     check("appends, dues and claims leave it", (await store.record()).version, 1)
     check("a put raises it", (await store.apply(3, put=PUT)).version, 2)
+
+
+@case
+async def an_owner_speaks_once_of_each_item_in_its_hands(store: Store) -> None:
+    """Law 1, law 4: half of what contradicts itself, or speaks of what another has, is never applied."""
+    claim = await store.own(0, event("a"), event("b"), event("c"), take=2)
+    a, b = claim.items
+    c = (await store.items())[2]
+    back = Reschedule(a, 9, 1, 0, None, True)
+    rows: list[Parts] = [
+        {"remove": (removed(b), removed(a), removed(a))},
+        {"remove": (removed(a),), "reschedule": (back,)},
+        {"remove": (removed(a),), "bury": (buried(a),)},
+        {"remove": (removed(a),), "give_back": (a.seq,)},
+        {"reschedule": (back, back)},
+        {"reschedule": (back,), "mark": (a,)},
+        {"give_back": (b.seq, b.seq)},
+        {"remove": (removed(b), removed(c))},
+        {"reschedule": (Reschedule(c, 9, 1, 0, None, True),)},
+        {"mark": (c,)},
+        {"bury": (buried(c),)},
+        {"give_back": (c.seq,)},
+        {"remove": (removed(a),), "erase": True},
+    ]
+    before = await store.picture()
+    for parts in rows:
+        outcome = await store.apply(1, guard=Guard(token=claim.record.token), put=PUT, **parts)
+        check(f"{parts!r}", outcome.verdict, "conflict")
+        check_same(f"nothing of {parts!r}", await store.picture(), before)
+    outcome = await store.apply(2, remove=(removed(a),), give_back=(b.seq,))
+    check("once of each", (outcome.verdict, outcome.count), ("applied", 2))
 
 
 @case

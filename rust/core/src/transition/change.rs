@@ -59,7 +59,6 @@ impl<'a, S: Shelf> Change<'a, S> {
     }
 
     pub(super) fn run(mut self) -> Result<Outcome, S::Error> {
-        self.check_hand()?;
         self.change()?;
         let t = self.t;
         let record = self.shelf.record_mut();
@@ -75,16 +74,6 @@ impl<'a, S: Shelf> Change<'a, S> {
             dues: shows_dues.then(|| record.dues.clone()),
             ..self.outcome
         })
-    }
-
-    /// Items that the owner speaks of must be there: it holds the lease.
-    fn check_hand(&self) -> Result<(), S::Error> {
-        let t = self.t;
-        (t.remove.iter().map(|removal| &removal.item))
-            .chain(t.reschedule.iter().map(|change| &change.item))
-            .chain(t.mark.iter().map(|change| &change.item))
-            .chain(t.bury.iter().filter_map(|burial| burial.item.as_ref()))
-            .try_for_each(|item| self.shelf.check(item))
     }
 
     fn change(&mut self) -> Result<(), S::Error> {

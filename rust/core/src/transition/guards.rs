@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::model::{NewItem, Receipt, Record, Transition};
+use super::model::{Held, NewItem, Receipt, Record, Transition};
 use super::shelf::Shelf;
 
 /// Why a transition must not apply.
@@ -24,7 +24,35 @@ pub(super) fn refusal<S: Shelf>(
             }
         }
     }
+    if !is_in_hand(t, shelf.record()) {
+        return Ok(Some("conflict"));
+    }
+    named(t).try_for_each(|item| shelf.check(item))?;
     Ok(None)
+}
+
+/// The items that the owner speaks of, but for those that it only gives back.
+fn named(t: &Transition) -> impl Iterator<Item = &Held> {
+    (t.remove.iter().map(|removal| &removal.item))
+        .chain(t.reschedule.iter().map(|change| &change.item))
+        .chain(t.mark.iter().map(|change| &change.item))
+        .chain(t.bury.iter().filter_map(|burial| burial.item.as_ref()))
+}
+
+/// Whether every item that the owner speaks of is in its hands, and spoken of once: half of it
+/// would be wrong.
+fn is_in_hand(t: &Transition, record: &Record) -> bool {
+    let mut seqs: Vec<i64> = named(t).map(Held::seq).collect();
+    seqs.extend(&t.give_back);
+    if seqs.is_empty() {
+        return true;
+    }
+    seqs.sort_unstable();
+    let mut taken = record.taken.clone();
+    taken.sort_unstable();
+    let is_taken = |seq: &i64| taken.binary_search(seq).is_ok();
+    let is_twice = seqs.windows(2).any(|pair| pair[0] == pair[1]);
+    !t.erase && !is_twice && seqs.iter().all(is_taken)
 }
 
 fn guard_refusal(t: &Transition, record: Option<&Record>) -> Option<&'static str> {

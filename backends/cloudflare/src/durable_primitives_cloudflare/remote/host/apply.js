@@ -37,7 +37,17 @@ function refusal(t, record, rows) {
   if (t.remember.length && record !== null && t.remember.some((id) => valid(rows.receipt(record, id), t.at) !== null)) {
     return "duplicate";
   }
+  if (!isInHand(t, record)) return "conflict";
   return isLive(record) || t.create !== null || t.put !== null ? null : "conflict";
+}
+
+// Whether every item that the owner speaks of is in its hands, and spoken of once: half of it would be wrong.
+function isInHand(t, record) {
+  const items = [...t.remove, ...t.reschedule, ...t.bury].map(({ item }) => item).concat(t.mark);
+  const named = [...t.give_back, ...items.filter((item) => item !== null).map((item) => item.seq)];
+  if (!named.length) return true;
+  const taken = new Set(record?.taken);
+  return !t.erase && new Set(named).size === named.length && named.every((seq) => taken.has(seq));
 }
 
 function newRecord(instance, at) {

@@ -1,13 +1,5 @@
 -- The parts of one transition, in their order (`kernel.apply._Change`).  `out` gathers what the outcome says.
 
-local function set_of(list)
-  local set = {}
-  for index = 1, #list do
-    set[list[index]] = true
-  end
-  return set
-end
-
 -- A list without the values that are in a set.
 local function without(list, set)
   local left, n = {}, 0

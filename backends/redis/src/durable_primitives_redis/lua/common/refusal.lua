@@ -60,6 +60,39 @@ local function count_new(t, w)
   return count
 end
 
+local function set_of(list)
+  local set = {}
+  for index = 1, #list do
+    set[list[index]] = true
+  end
+  return set
+end
+
+-- Whether every item that the owner speaks of is in its hands, and spoken of once: half of it would be wrong.
+local function is_in_hand(t, w)
+  local seqs = {}
+  for _, changes in ipairs({ t.remove, t.reschedule, t.mark, t.bury }) do
+    for _, change in ipairs(changes) do
+      -- A removal is read as its item; the burial of a batch has none.
+      seqs[#seqs + 1] = (change.item or change).seq
+    end
+  end
+  for _, seq in ipairs(t.give_back) do
+    seqs[#seqs + 1] = seq
+  end
+  if #seqs == 0 then
+    return true
+  end
+  local in_hand = set_of(w.taken)
+  for _, seq in ipairs(seqs) do
+    if t.erase or not in_hand[seq] then
+      return false
+    end
+    in_hand[seq] = nil
+  end
+  return true
+end
+
 local function refusal(t, w)
   local guard = t.guard
   if guard then
@@ -77,5 +110,8 @@ local function refusal(t, w)
   end
   if #t.remember > 0 and next(known_receipts(w, t.remember, t.at)) then
     return 'duplicate'
+  end
+  if not is_in_hand(t, w) then
+    return 'conflict'
   end
 end
