@@ -17,7 +17,7 @@ from typing import Any
 
 from msgspec import structs
 
-from durable_primitives.errors import StorageError, StorageFullError
+from durable_primitives.errors import PayloadTooLargeError, StorageError, StorageFullError
 from durable_primitives.kernel.transition import Claim, ClaimRequest, NewItem, Outcome, Transition, adds
 from durable_primitives.spi import Backend
 from durable_primitives.spi.backend import Reply
@@ -27,6 +27,9 @@ MAX_BATCH = 1000
 
 MAX_JOINED = 1000
 """Items of one joined append."""
+
+MAX_JOINED_BYTES = 1 << 20
+"""Bytes of their payloads.  What is joined saves little by then, and a store may refuse what is long."""
 
 MIN_HALF = 16
 """Callers that are worth a round trip of their own: see `GroupCommit._answer`."""
@@ -44,12 +47,13 @@ class _Entry:
     the backend, is then done once for all of them.
     """
 
-    __slots__ = ("_joined", "callers", "transition")
+    __slots__ = ("_bytes", "_joined", "callers", "transition")
 
     def __init__(self, transition: Transition, future: asyncio.Future[Outcome]) -> None:
         self.transition = transition
         self.callers = [(future, len(transition.append))]
         self._joined: list[NewItem] | None = None
+        self._bytes = 0
 
     def join(self, transition: Transition, future: asyncio.Future[Outcome]) -> bool:
         """Take another append in, if it says the same but for its items."""
@@ -57,9 +61,12 @@ class _Entry:
             return False
         if self._joined is None:
             self._joined = list(self.transition.append)
-        if len(self._joined) + len(transition.append) > MAX_JOINED:
+            self._bytes = _payload_bytes(self._joined)
+        size = self._bytes + _payload_bytes(transition.append)
+        if len(self._joined) + len(transition.append) > MAX_JOINED or size > MAX_JOINED_BYTES:
             return False
         self._joined += transition.append
+        self._bytes = size
         self.callers.append((future, len(transition.append)))
         self.transition = transition
         return True
@@ -215,6 +222,19 @@ class GroupCommit:
                 raise
             _fail(adding, [], error)
             return rest, await self._backend.commit([entry.sealed() for entry in rest], request)
+        except PayloadTooLargeError:
+            return await self._commit_apart(batch, request)
+
+    async def _commit_apart(self, batch: list[_Entry], request: ClaimRequest | None) -> tuple[list[_Entry], Reply]:
+        """`_commit` where something in the batch is too large for the store: nothing was written, and only that fails."""
+        for entry in batch:
+            try:
+                (outcome,), _ = await self._backend.commit([entry.sealed()])
+            except Exception as error:
+                _fail([entry], [], error)
+            else:
+                _wake(list(entry.answers(outcome)))
+        return [], _NOTHING if request is None else await self._backend.commit((), request)
 
     def _answer(self, answers: list[_Answer]) -> None:
         """Wake the callers.
@@ -229,6 +249,13 @@ class GroupCommit:
             return
         _wake(answers[:half])
         asyncio.get_running_loop().call_soon(_wake, answers[half:])
+
+
+def _payload_bytes(items: Sequence[NewItem]) -> int:
+    size = 0
+    for item in items:
+        size += len(item.payload)
+    return size
 
 
 def _wake(answers: list[_Answer]) -> None:

@@ -133,6 +133,14 @@ def test_killed_while_it_runs(worker: PythonWorker):
     until(lambda: worker("queue_status", name="slow")["processed"], before + 4)
 
 
+def test_transaction_that_raises_leaves_neither_rows_nor_an_alarm(worker: PythonWorker):
+    assert worker("half_way", method="fail_half_way") == {"raised": "'half-way'", "rows": 0, "alarm_moved": False}
+
+
+def test_commit_that_is_refused_half_way_has_written_nothing(worker: PythonWorker):
+    assert worker("half_way", method="refuse_half_way") == {"refused": True, "left": [], "accepted": [False]}
+
+
 @pytest.mark.parametrize("part", conformance.PROPERTIES)
 def test_storage_of_the_object_keeps_its_promises(worker: PythonWorker, part: str):
     assert worker("conform", part=part) == []
