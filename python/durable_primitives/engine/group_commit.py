@@ -226,7 +226,7 @@ class GroupCommit:
             return await self._commit_apart(batch, request)
 
     async def _commit_apart(self, batch: list[_Entry], request: ClaimRequest | None) -> tuple[list[_Entry], Reply]:
-        """`_commit` where something in the batch is too large for the store: nothing was written, and only that fails."""
+        """`_commit` where something in the batch was too large for the store, which wrote nothing: only that fails."""
         for entry in batch:
             try:
                 (outcome,), _ = await self._backend.commit([entry.sealed()])

@@ -58,7 +58,9 @@ class Partitions:
                 self._commit_at(place, [packed[index] for index in indexes], None) for place, indexes in members.items()
             )
         except PayloadTooLargeError as error:
-            raise _torn(error) if len(members) > 1 else error
+            if len(members) == 1:
+                raise
+            raise _torn(error) from error
         outcomes: dict[int, Outcome] = {}
         for indexes, reply in zip(members.values(), replies, strict=True):
             outcomes.update(zip(indexes, reply.outcomes, strict=True))
@@ -101,7 +103,9 @@ class Partitions:
                 error.outcome = "unknown"
             raise
         except PayloadTooLargeError as error:
-            raise _torn(error) if replies else error
+            if not replies:
+                raise
+            raise _torn(error) from error
         return _joined(replies, [outcome for reply in replies for outcome in reply.outcomes])
 
     async def _send(self, place: int, part: Sequence[bytes], request: ClaimRequest | None) -> wire.CommitReply:
@@ -212,9 +216,7 @@ class Usage(Struct, frozen=True, kw_only=True):
 
 def _torn(error: PayloadTooLargeError) -> StorageError:
     """For a change of which only a part was refused."""
-    torn = StorageError(str(error), backend=BACKEND, outcome="unknown")
-    torn.__cause__ = error
-    return torn
+    return StorageError(str(error), backend=BACKEND, outcome="unknown")
 
 
 def _in_parts(transitions: Sequence[bytes]) -> list[Sequence[bytes]]:
