@@ -54,7 +54,8 @@ class Storage(Protocol):
         One outcome per transition, in order.  Each transition is atomic; one that is refused leaves the others alone.
         The claim takes instances whose alarm is at or before `request.at`, earliest first, each with a new fencing
         token.
-        If the call raises, nothing of it was applied, unless the error's outcome is ``unknown``.
+        If the call raises, nothing of it was applied, unless the error's outcome is ``unknown``.  After a
+        `PayloadTooLargeError` the caller tries the transitions one by one.
         """
         ...
 

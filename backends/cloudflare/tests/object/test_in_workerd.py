@@ -51,6 +51,11 @@ def test_thousand_runs_that_are_due_at_once_lose_none(worker: PythonWorker):
     assert alarms >= 1001, "each run was an alarm of its own"
 
 
+def test_handler_that_raises_is_tried_again_and_its_event_buried(worker: PythonWorker):
+    worker("enqueue", name="failing", events=["twice"] * 5 + ["always"] * 5)
+    until(lambda: worker("queue_status", name="failing"), {"processed": 5, "pending": 0, "dead": 5})
+
+
 def test_eighty_at_once_on_one_object(worker: PythonWorker):
     with ThreadPoolExecutor(16) as pool:
         replies = pool.map(

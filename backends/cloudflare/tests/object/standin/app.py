@@ -13,12 +13,14 @@ from urllib.parse import urlparse
 from workers import Response, WorkerEntrypoint
 
 from durable_primitives import (
+    Backoff,
     Buffer,
     BufferExecuteContext,
     Continuous,
     ContinuousContext,
     Queue,
     QueueExecuteContext,
+    RetryPolicy,
     create_durable_primitives,
 )
 from durable_primitives.errors import PayloadTooLargeError
@@ -54,6 +56,12 @@ async def slow(ctx: QueueExecuteContext[str]) -> None:
     await asyncio.sleep(0.2)
 
 
+@Queue.make("failing", event_schema=str, retry=RetryPolicy(max_attempts=3, backoff=Backoff.constant("10ms")))
+async def failing(ctx: QueueExecuteContext[str]) -> None:
+    if ctx.event == "always" or ctx.attempt < 3:
+        raise ValueError(f"attempt {ctx.attempt}")
+
+
 @Buffer.make("seen", event_schema=str, flush_after="1 day")
 async def seen(ctx: BufferExecuteContext[list[str]]) -> None: ...
 
@@ -70,7 +78,7 @@ async def chain(ctx: ContinuousContext[int]) -> None:
         ctx.schedule(ctx.now())
 
 
-primitives = create_durable_primitives(mails, plain, billed, slow, seen, notes, chain, log)
+primitives = create_durable_primitives(mails, plain, billed, slow, failing, seen, notes, chain, log)
 
 
 class OneOfMany(WorkersStorage):
