@@ -346,10 +346,9 @@ export class Rows {
     fits(record.instance, letter.id, letter.lane, letter.error);
     let parts = 0;
     for (let at = 0; at < payload.length; at += PART_BYTES) {
-      this.all(
-        "INSERT INTO letter_part VALUES (?, ?, ?, ?)",
-        record.instance, letter.id, parts, payload.slice(at, at + PART_BYTES),
-      );
+      const part = payload.slice(at, at + PART_BYTES);
+      fits(record.instance, letter.id, part);
+      this.all("INSERT INTO letter_part VALUES (?, ?, ?, ?)", record.instance, letter.id, parts, part);
       parts += 1;
     }
     this.all(
