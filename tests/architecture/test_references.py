@@ -46,6 +46,14 @@ def test_every_guarantee_names_its_test():
     assert not unproven, f"guarantees that name no test (`tests/….py::test_…`): {', '.join(unproven)}"
 
 
+def test_every_rule_of_cloudflare_names_its_test():
+    rules = (ROOT / "docs" / "how-to" / "cloudflare.md").read_text().partition("## Rules of the platform")[2]
+    unproven = [rule.splitlines()[0] for rule in re.split(r"(?m)^\*\*", rules)[1:] if not TEST.search(rule)]
+
+    assert rules
+    assert not unproven, f"rules of the platform that name no test: {', '.join(unproven)}"
+
+
 def test_every_law_belongs_to_a_guarantee():
     named = [law for line in LAWS_LINE.findall(GUARANTEES.read_text()) for law in re.findall(r"`(\w+)`", line)]
 

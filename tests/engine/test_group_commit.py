@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from durable_primitives.engine.group_commit import GroupCommit
 from durable_primitives.engine.lanes import MAX_BATCH, MAX_BATCH_BYTES, MAX_JOINED_BYTES
-from durable_primitives.errors import StorageBusyError, StorageError
+from durable_primitives.errors import PayloadTooLargeError, StorageBusyError, StorageError
 from durable_primitives.kernel.transition import Claim, ClaimRequest, Create, Guard, NewItem, Outcome, Put, Transition
 from durable_primitives.spi import xxh3_64
 from tests.engine.fleet import EPOCH_MS, LEASE, Fleet, Wire, turns
@@ -147,6 +147,41 @@ async def test_a_failing_batch_fails_its_own_callers_and_the_next_one_goes_on() 
         assert isinstance(error, StorageBusyError)
         assert (error.message, error.backend, error.outcome) == ("somebody holds it", "memory", "not_applied")
         assert error.__cause__ is cause
+
+
+async def test_what_is_too_large_for_the_store_fails_nobody_else() -> None:
+    """Nothing was written: the others leave once more, each by itself."""
+    commits, wire = await slow_store()
+    too_large = PayloadTooLargeError(9, 8)
+    wire.failures += [too_large, too_large]
+    commits.claimant = wish
+    claimed: list[Sequence[Claim]] = []
+    commits.on_claims = claimed.append
+
+    raised, *fine = await asyncio.gather(
+        *(outcome_of(commits.submit(event(n))) for n in range(3)), return_exceptions=True
+    )
+
+    assert type(raised) is PayloadTooLargeError
+    assert [outcome.verdict for outcome in fine if isinstance(outcome, Outcome)] == ["applied"] * 2
+    assert instances(wire) == [["0", "1", "2"], ["0"], ["1"], ["2"], []]
+    assert [claim.record.instance for claims in claimed for claim in claims] == ["queue:q:1", "queue:q:2"]
+
+
+async def test_appends_are_joined_up_to_a_size() -> None:
+    """A store may refuse what is long: none of the callers asked for that."""
+    commits, wire = await slow_store()
+    opens = Create(status="active")
+    payload = bytes(MAX_JOINED_BYTES // 2)
+
+    def append(n: int) -> Transition:
+        return Transition(instance="queue:q:1", at=EPOCH_MS, create=opens, append=(NewItem(f"e{n}", payload),))
+
+    outcomes = await asyncio.gather(*(outcome_of(commits.submit(append(n), joins=True)) for n in range(5)))
+
+    ((sent, _),) = wire.trips
+    assert [[item.id for item in transition.append] for transition in sent] == [["e0", "e1"], ["e2", "e3"], ["e4"]]
+    assert [one.seq for outcome in outcomes for one in outcome.accepted] == [1, 2, 3, 4, 5]
 
 
 async def test_an_error_that_cannot_be_copied_still_reaches_every_caller() -> None:

@@ -19,7 +19,7 @@ from typing import Any
 from msgspec import structs
 
 from durable_primitives.engine.lanes import Answer, Entry, Lane
-from durable_primitives.errors import StorageError, StorageFullError
+from durable_primitives.errors import PayloadTooLargeError, StorageError, StorageFullError
 from durable_primitives.kernel.transition import Claim, ClaimRequest, Outcome, Transition, adds
 from durable_primitives.spi import Backend, xxh3_64
 from durable_primitives.spi.backend import Reply
@@ -184,6 +184,19 @@ class GroupCommit:
                 raise
             _fail(adding, [], error)
             return rest, await self._backend.commit([entry.sealed() for entry in rest], request)
+        except PayloadTooLargeError:
+            return await self._commit_apart(batch, request)
+
+    async def _commit_apart(self, batch: list[Entry], request: ClaimRequest | None) -> tuple[list[Entry], Reply]:
+        """`_commit` where something in the batch was too large for the store, which wrote nothing: only that fails."""
+        for entry in batch:
+            try:
+                (outcome,), _ = await self._backend.commit([entry.sealed()])
+            except Exception as error:
+                _fail([entry], [], error)
+            else:
+                _wake(list(entry.answers(outcome)))
+        return [], _NOTHING if request is None else await self._backend.commit((), request)
 
     def _answer(self, lane: Lane, answers: list[Answer]) -> None:
         """Wake the callers.

@@ -60,7 +60,8 @@ class Storage(Protocol):
         token.  With `partitions`, one that travels with transitions looks in their partitions only.
         What would make too long a reply comes in parts: a claim may bring fewer instances than are due, and a `take`
         fewer items than there are, but neither brings none for that.
-        If the call raises, nothing of it was applied, unless the error's outcome is ``unknown``.
+        If the call raises, nothing of it was applied, unless the error's outcome is ``unknown``.  After a
+        `PayloadTooLargeError` the caller tries the transitions one by one.
         """
         ...
 

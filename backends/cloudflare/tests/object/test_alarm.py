@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -163,6 +164,32 @@ async def test_change_and_alarm_are_one_transaction(monkeypatch: pytest.MonkeyPa
     await backend.commit([change])
     assert (await backend.load("continuous:c:1")).record is not None
     assert storage.alarm is not None
+
+
+async def test_alarm_of_a_transaction_that_failed_is_not_counted_on(monkeypatch: pytest.MonkeyPatch):
+    """It was set, and undone with the rows: whoever is due then sets it again."""
+    storage = SQLiteStorage()
+    backend = ObjectBackend(storage, lambda: START_MS)
+    await backend.open("default")
+    whole = storage.transaction
+
+    def fail_at_its_end(body: Callable[[], object]) -> None:
+        def change() -> None:
+            body()
+            raise RuntimeError("the disk is full")
+
+        whole(change)
+
+    due = Due("run", "set", START_MS + 60_000)
+    change = Transition(instance="continuous:c:1", at=START_MS, put=Put(status="scheduled", data=b""), dues=(due,))
+    with monkeypatch.context() as patched:
+        patched.setattr(storage, "transaction", fail_at_its_end)
+        with pytest.raises(RuntimeError):
+            await backend.commit([change])
+    assert storage.alarm is None
+
+    await backend.commit([change])
+    assert storage.alarm == START_MS + 60_001
 
 
 async def test_receipts_are_swept_by_one_late_alarm_and_then_nothing_is_left():

@@ -18,6 +18,7 @@ from durable_primitives import (
     create_durable_primitives,
 )
 from durable_primitives_cloudflare.object.storage import MAX_PAYLOAD
+from durable_primitives_cloudflare.object.wire import MAX_MESSAGE
 
 from .cloud import Cloud
 
@@ -155,6 +156,34 @@ async def test_errors_cross_the_call_with_their_facts():
     assert (caught.value.pending, caught.value.limit) == (1, 1)
     with pytest.raises(DefinitionError, match="each lives in an object of its own"):
         await cloud.client.continuous(tick).list()
+
+
+async def test_too_large_a_call_is_refused_before_it_is_sent():
+    """The platform carries 32 MiB, and would say so without a type."""
+
+    @Queue.make("mails", event_schema=str)
+    async def mails(ctx: QueueExecuteContext[str]) -> None: ...
+
+    cloud = Cloud(create_durable_primitives(mails))
+    with pytest.raises(PayloadTooLargeError, match="the request is") as caught:
+        await cloud.client.queue(mails).enqueue_many(["x" * 1_000_000] * 34)
+    assert caught.value.limit == MAX_MESSAGE
+    assert cloud.requests["calls"] == 0
+
+
+async def test_too_large_a_reply_is_an_error_of_ours():
+    @Queue.make("mails", event_schema=str, retry=RetryPolicy(max_attempts=1))
+    async def mails(ctx: QueueExecuteContext[str]) -> None:
+        raise ValueError("no")
+
+    cloud = Cloud(create_durable_primitives(mails))
+    for _ in range(2):
+        await cloud.client.queue(mails).enqueue_many(["x" * 1_900_000] * 9)
+    await cloud.fire_due()
+    letters = cloud.client.queue(mails).dead_letters
+    with pytest.raises(PayloadTooLargeError, match="the reply is"):
+        await letters.list()
+    assert len((await letters.list(limit=5)).items) == 5
 
 
 async def test_too_large_an_event_is_refused_before_it_is_sent():

@@ -51,6 +51,11 @@ def test_thousand_runs_that_are_due_at_once_lose_none(worker: PythonWorker):
     assert alarms >= 1001, "each run was an alarm of its own"
 
 
+def test_handler_that_raises_is_tried_again_and_its_event_buried(worker: PythonWorker):
+    worker("enqueue", name="failing", events=["twice"] * 5 + ["always"] * 5)
+    until(lambda: worker("queue_status", name="failing"), {"processed": 5, "pending": 0, "dead": 5})
+
+
 def test_eighty_at_once_on_one_object(worker: PythonWorker):
     with ThreadPoolExecutor(16) as pool:
         replies = pool.map(
@@ -131,6 +136,14 @@ def test_killed_while_it_runs(worker: PythonWorker):
     worker("enqueue", name="slow", events=["a", "b", "c", "d"])
     worker.workerd.restart()
     until(lambda: worker("queue_status", name="slow")["processed"], before + 4)
+
+
+def test_transaction_that_raises_leaves_neither_rows_nor_an_alarm(worker: PythonWorker):
+    assert worker("half_way", method="fail_half_way") == {"raised": "'half-way'", "rows": 0, "alarm_moved": False}
+
+
+def test_commit_that_is_refused_half_way_has_written_nothing(worker: PythonWorker):
+    assert worker("half_way", method="refuse_half_way") == {"refused": True, "left": [], "accepted": [False]}
 
 
 @pytest.mark.parametrize("part", conformance.PROPERTIES)

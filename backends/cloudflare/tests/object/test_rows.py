@@ -72,6 +72,37 @@ async def test_instance_beyond_a_row_is_refused_whole():
     assert storage.execute("SELECT count(*) FROM durable_event") == [(1,)]
 
 
+@pytest.mark.parametrize("over", [0, 1])
+async def test_event_may_fill_a_row_and_not_more(over: int):
+    """With everything that stands beside its payload."""
+    storage = SQLiteStorage()
+    backend = await opened(storage)
+    id, lane = "\N{SNOWMAN}" * 170, "l" * 512
+    numbers = 8 * 8  # those of its row
+    payload = bytes(MAX_VALUE - len(id.encode()) - len(lane) - numbers + over)
+    change = Transition(instance=NAME, at=1, create=OPEN, append=(NewItem(None, b"x"), NewItem(id, payload, lane)))
+
+    if not over:
+        (outcome,), _ = await backend.commit([change])
+        assert [one.duplicate for one in outcome.accepted] == [False, False]
+        return
+    with pytest.raises(PayloadTooLargeError) as caught:
+        await backend.commit([change])
+    assert (caught.value.size, caught.value.limit) == (MAX_VALUE + 1, MAX_VALUE)
+    assert (await backend.load(NAME)).record is None
+    assert storage.execute("SELECT count(*) FROM durable_event") == [(0,)]
+
+
+async def test_dead_letter_with_a_long_error_is_refused_whole():
+    storage = SQLiteStorage()
+    backend = await opened(storage)
+    burial = Burial("one", None, b"x", 3, "e" * MAX_VALUE, 1, 10**9)
+
+    with pytest.raises(PayloadTooLargeError, match="stored dead letter"):
+        await backend.commit([append(1, "a"), Transition(instance=NAME, at=2, bury=(burial,))])
+    assert (await backend.load(NAME)).record is None
+
+
 async def test_dead_letter_may_be_longer_than_a_row():
     storage = SQLiteStorage()
     backend = await opened(storage)

@@ -183,7 +183,8 @@ class ObjectBackend:
         """Write a record, unless its rows say the same already."""
         life = self.shelf.lives[instance]
         if life.durable != life.record:
-            self.storage.execute(sql("put_instance"), self._name(instance), life.ik, record_blob(life.record))
+            name = self._name(instance)
+            self.storage.execute(sql("put_instance"), name, life.ik, record_blob(name, life.record))
             life.durable = life.record.copy()
 
     def _name(self, instance: str) -> str:

@@ -45,7 +45,8 @@ class Routing:
     async def deliver(self, call: Call) -> Any:
         """Serve one call.
 
-        Raises what the operation raises; `BackendUnavailableError` with the outcome ``unknown`` if no reply came.
+        Raises what the operation raises; `PayloadTooLargeError` before anything is sent if the platform does not carry
+        so much; `BackendUnavailableError` with the outcome ``unknown`` if no reply came.
         """
         method = f"{call.kind}_{call.operation}"
         if not call.id:
@@ -56,8 +57,9 @@ class Routing:
                 help="Durable Objects cannot be listed: ask by id, or keep the ids where your application does",
             )
         name = object_name(self._namespace, instance_id(call.kind, call.name, call.id))
+        request = encode_request(call.request)
         try:
-            reply = await self._objects.call(name, method, call.name, call.id, encode_request(call.request))
+            reply = await self._objects.call(name, method, call.name, call.id, request)
         except Exception as error:
             raise BackendUnavailableError(
                 f"the object {name!r} did not answer ({_first_line(error)})", backend="cloudflare", outcome="unknown"

@@ -16,6 +16,9 @@ Row = Sequence[Any]
 LATEST = 1 << 52
 """How `NEVER` is stored: a number that a double holds with all its neighbours."""
 
+_NUMBER_BYTES = 8
+"""At most, of a number or NULL in a row."""
+
 _NAMELESS = "\t"
 """Begins the key of an event without an id.  No id holds one: ids are printable."""
 
@@ -32,11 +35,27 @@ def record_of(stored: bytes) -> Record:
     return _record(stored)
 
 
-def record_blob(record: Record) -> bytes:
-    """A record as one value, or a `PayloadTooLargeError`."""
+def fits(what: str, *values: object) -> None:
+    """A `PayloadTooLargeError` for what the platform does not take as one row."""
+    size = sum(map(_size_of, values))
+    if size > MAX_VALUE:
+        raise PayloadTooLargeError(size, MAX_VALUE, what)
+
+
+def _size_of(value: object) -> int:
+    if isinstance(value, bytes):
+        return len(value)
+    return len(value.encode()) if isinstance(value, str) else _NUMBER_BYTES
+
+
+def record_blob(name: str, record: Record) -> bytes:
+    """The record of the instance of this name as one value.
+
+    Raises:
+        PayloadTooLargeError: It is longer than a row.
+    """
     stored = msgpack.encode(record)
-    if len(stored) > MAX_VALUE:
-        raise PayloadTooLargeError(len(stored), MAX_VALUE, "stored instance")
+    fits("stored instance", name, stored)
     return stored
 
 

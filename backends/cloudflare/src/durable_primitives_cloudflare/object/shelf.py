@@ -14,6 +14,7 @@ from durable_primitives_cloudflare.object.rows import (
     LATEST,
     due_of,
     due_row,
+    fits,
     items_of,
     json_array,
     key_of,
@@ -81,7 +82,9 @@ class ObjectShelf:
         self, record: Record, key: str, seq: int, position: int, new: NewItem, at: int, rank: int, payload: object
     ) -> None:
         place = (self._ik(record), key, seq, position, due_row(new.due), rank, record.segment, at)
-        self._run(sql("put_event"), *place, new.lane, int(new.blocks), payload)
+        row = (*place, new.lane, int(new.blocks), payload)
+        fits("stored event", *row)
+        self._run(sql("put_event"), *row)
 
     def settle(self, record: Record, item: Item, settlement: Settlement, expires_at: int) -> None:
         ik, key = self._ik(record), key_of(item.id, item.seq)
@@ -172,6 +175,7 @@ class ObjectShelf:
     def keep_letter(self, record: Record, letter: DeadLetter) -> None:
         self.drop_letter(record, letter.id)
         for row in letter_rows(self._ik(record), letter):
+            fits("stored dead letter", *row)
             self._run(sql("put_letter"), *row)
         self.expires(letter.expires_at)
 

@@ -11,8 +11,11 @@ from typing import Any, cast
 from msgspec import Struct, msgpack
 
 from durable_primitives import errors
-from durable_primitives.errors import BackendUnavailableError, DurablePrimitivesError, Issue
+from durable_primitives.errors import BackendUnavailableError, DurablePrimitivesError, Issue, PayloadTooLargeError
 from durable_primitives.kernel.primitive import Operation
+
+MAX_MESSAGE = (32 << 20) - 65_536
+"""Bytes of a request or a reply.  The platform carries 32 MiB, names and envelope included."""
 
 
 class _Failure(Struct, frozen=True):
@@ -37,8 +40,12 @@ def _decoder(kind: Any) -> msgpack.Decoder[Any]:
 
 
 def encode_request(request: object) -> bytes:
-    """What goes to the object."""
-    return msgpack.encode(request)
+    """What goes to the object.
+
+    Raises:
+        PayloadTooLargeError: The platform does not carry so much.
+    """
+    return _carried(msgpack.encode(request), "request")
 
 
 def decode_request(operation: Operation, data: bytes) -> Any:
@@ -47,8 +54,12 @@ def decode_request(operation: Operation, data: bytes) -> Any:
 
 
 def encode_reply(reply: object) -> bytes:
-    """What goes back."""
-    return msgpack.encode(_Answer(msgpack.encode(reply)))
+    """What goes back.
+
+    Raises:
+        PayloadTooLargeError: The platform does not carry so much.
+    """
+    return _carried(msgpack.encode(_Answer(msgpack.encode(reply))), "reply")
 
 
 def encode_error(error: DurablePrimitivesError) -> bytes:
@@ -64,6 +75,12 @@ def decode_reply(operation: Operation, data: bytes) -> Any:
     if answer.failure is not None:
         raise _error_of(answer.failure)
     return _decoder(operation.reply).decode(answer.reply)
+
+
+def _carried(message: bytes, what: str) -> bytes:
+    if len(message) > MAX_MESSAGE:
+        raise PayloadTooLargeError(len(message), MAX_MESSAGE, what)
+    return message
 
 
 def _error_of(failure: _Failure) -> DurablePrimitivesError:

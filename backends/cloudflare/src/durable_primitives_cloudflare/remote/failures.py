@@ -2,9 +2,39 @@
 
 from __future__ import annotations
 
-from durable_primitives.errors import BackendUnavailableError, Outcome, StorageError, StorageFullError
+from msgspec import DecodeError, Struct, json
+
+from durable_primitives.errors import (
+    BackendUnavailableError,
+    Outcome,
+    PayloadTooLargeError,
+    StorageError,
+    StorageFullError,
+)
 
 BACKEND = "cloudflare"
+
+
+class Said(Struct, frozen=True):
+    """What the host says beside a status."""
+
+    error: str = ""
+    size: int = 0
+    limit: int = 0
+
+
+def said(answer: bytes) -> Said:
+    """What an answer says, also one of somebody else."""
+    try:
+        return json.decode(answer, type=Said)
+    except DecodeError:
+        return Said(answer[:200].decode(errors="replace"))
+
+
+def too_large(answer: bytes, sent: int) -> PayloadTooLargeError:
+    """What to raise for a row that the platform would not take, or a request of so many bytes."""
+    told = said(answer)
+    return PayloadTooLargeError(told.size or sent, told.limit, "row" if told.size else "request")
 
 
 def refusal(status: int, said: str, url: str) -> StorageError:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from io import BytesIO
-from typing import Any
 from urllib.parse import quote, urlsplit
 
 import aiohttp
-from msgspec import json
 from yarl import URL
 
 from durable_primitives.errors import Outcome, PayloadTooLargeError
 from durable_primitives.spi import StoreClock, SystemRuntime
-from durable_primitives_cloudflare.remote.failures import refusal, unreachable
+from durable_primitives_cloudflare.remote.failures import refusal, said, too_large, unreachable
 from durable_primitives_cloudflare.remote.signing import sign
 
 MAX_BODY = 16 << 20
@@ -24,7 +22,8 @@ LONGEST_PAUSE_SECONDS = 1.0
 """Between two sendings of the same request."""
 
 _SIGN_AGAIN = 425
-_REFUSALS = {400, 401, 404, 413, 500, 507}
+_TOO_LARGE = 413
+_REFUSALS = {400, 401, 404, 500, 507}
 """With our own header: the host says itself that nothing was applied."""
 
 
@@ -78,6 +77,7 @@ class Link:
         then a repetition says since when it is one.
 
         Raises:
+            PayloadTooLargeError: It, or a row that it makes, is longer than the platform takes.  Nothing was written.
             StorageError: The host refused it, or could not be reached within the time.
         """
         if len(body) > MAX_BODY:
@@ -115,8 +115,10 @@ class Link:
             # It was signed by a clock that is not the host's; now that one is known.
             attempts.sent = sent
             return None
+        if ours and status == _TOO_LARGE:
+            raise too_large(answer, len(body))
         if ours and status in _REFUSALS:
-            error = refusal(status, _said(answer), self.url)
+            error = refusal(status, said(answer).error, self.url)
             error.outcome = "unknown" if sent else "not_applied"
             raise error
         # The platform answered, and does not say what became of the request.
@@ -140,14 +142,6 @@ class Link:
             if ours:
                 self._clock.note(int(now) * 1000)
             return reply.status, answer, ours
-
-
-def _said(answer: bytes) -> str:
-    try:
-        said: Any = json.decode(answer)
-        return str(said["error"])
-    except (ValueError, KeyError, TypeError):
-        return answer[:200].decode(errors="replace")
 
 
 def _split(url: str) -> tuple[str, str]:

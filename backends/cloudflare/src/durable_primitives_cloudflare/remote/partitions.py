@@ -9,16 +9,19 @@ from collections.abc import Sequence
 
 from msgspec import Struct, structs
 
-from durable_primitives.errors import StorageError
+from durable_primitives.errors import PayloadTooLargeError, StorageError
 from durable_primitives.kernel.record import DeadLetter, Item, Record, Snapshot, Tally
 from durable_primitives.kernel.transition import ClaimRequest, LeaseRef, Outcome, Renewal, Transition
 from durable_primitives.spi import Lifeline, gathered, split, xxh3_64
 from durable_primitives_cloudflare.remote import wire
 from durable_primitives_cloudflare.remote.failures import BACKEND
-from durable_primitives_cloudflare.remote.link import Link
+from durable_primitives_cloudflare.remote.link import MAX_BODY, Link
 
 PART_BYTES = 8 << 20
 """Of the transitions of one request, unless it is a single one."""
+
+MAX_TRANSITION = MAX_BODY - 65_536
+"""Bytes of one transition as it travels: a request has room for it and for a claim."""
 
 
 class Partitions:
@@ -43,13 +46,21 @@ class Partitions:
 
     async def commit(self, transitions: Sequence[Transition], request: ClaimRequest | None) -> wire.CommitReply:
         """One request for all of it where the store is one object."""
+        packed = [wire.packed(transition) for transition in transitions]
+        largest = max(map(len, packed), default=0)
+        if largest > MAX_TRANSITION:
+            raise PayloadTooLargeError(largest, MAX_TRANSITION, "encoded change of one instance")
         if self._count == 1:
-            return await self._commit_at(0, transitions, request)
+            return await self._commit_at(0, packed, request)
         members = split(self._place(transition.instance) for transition in transitions)
-        replies = await gathered(
-            self._commit_at(place, [transitions[index] for index in indexes], None)
-            for place, indexes in members.items()
-        )
+        try:
+            replies = await gathered(
+                self._commit_at(place, [packed[index] for index in indexes], None) for place, indexes in members.items()
+            )
+        except PayloadTooLargeError as error:
+            if len(members) == 1:
+                raise
+            raise _torn(error) from error
         outcomes: dict[int, Outcome] = {}
         for indexes, reply in zip(members.values(), replies, strict=True):
             outcomes.update(zip(indexes, reply.outcomes, strict=True))
@@ -80,10 +91,8 @@ class Partitions:
             replies += got
         return replies
 
-    async def _commit_at(
-        self, place: int, transitions: Sequence[Transition], request: ClaimRequest | None
-    ) -> wire.CommitReply:
-        parts = _in_parts([wire.packed(transition) for transition in transitions])
+    async def _commit_at(self, place: int, packed: Sequence[bytes], request: ClaimRequest | None) -> wire.CommitReply:
+        parts = _in_parts(packed)
         replies: list[wire.CommitReply] = []
         try:
             for part in parts[:-1]:
@@ -93,6 +102,10 @@ class Partitions:
             if replies:
                 error.outcome = "unknown"
             raise
+        except PayloadTooLargeError as error:
+            if not replies:
+                raise
+            raise _torn(error) from error
         return _joined(replies, [outcome for reply in replies for outcome in reply.outcomes])
 
     async def _send(self, place: int, part: Sequence[bytes], request: ClaimRequest | None) -> wire.CommitReply:
@@ -199,6 +212,11 @@ class Usage(Struct, frozen=True, kw_only=True):
     armings: int = 0
     rows_written: int = 0
     """Armings included."""
+
+
+def _torn(error: PayloadTooLargeError) -> StorageError:
+    """For a change of which only a part was refused."""
+    return StorageError(str(error), backend=BACKEND, outcome="unknown")
 
 
 def _in_parts(transitions: Sequence[bytes]) -> list[Sequence[bytes]]:

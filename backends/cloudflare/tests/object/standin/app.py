@@ -13,18 +13,23 @@ from urllib.parse import urlparse
 from workers import Response, WorkerEntrypoint
 
 from durable_primitives import (
+    Backoff,
     Buffer,
     BufferExecuteContext,
     Continuous,
     ContinuousContext,
     Queue,
     QueueExecuteContext,
+    RetryPolicy,
     create_durable_primitives,
 )
+from durable_primitives.errors import PayloadTooLargeError
+from durable_primitives.kernel.transition import Create, NewItem, Transition
 from durable_primitives.testing import conformance
 from durable_primitives_cloudflare.object import PrimitivesClient
 from durable_primitives_cloudflare.object.backend import ObjectBackend
 from durable_primitives_cloudflare.object.platform import BoundObjects, WorkersStorage
+from durable_primitives_cloudflare.object.storage import MAX_VALUE
 from durable_primitives_cloudflare.object.worker import make_engine
 
 
@@ -51,6 +56,12 @@ async def slow(ctx: QueueExecuteContext[str]) -> None:
     await asyncio.sleep(0.2)
 
 
+@Queue.make("failing", event_schema=str, retry=RetryPolicy(max_attempts=3, backoff=Backoff.constant("10ms")))
+async def failing(ctx: QueueExecuteContext[str]) -> None:
+    if ctx.event == "always" or ctx.attempt < 3:
+        raise ValueError(f"attempt {ctx.attempt}")
+
+
 @Buffer.make("seen", event_schema=str, flush_after="1 day")
 async def seen(ctx: BufferExecuteContext[list[str]]) -> None: ...
 
@@ -67,7 +78,7 @@ async def chain(ctx: ContinuousContext[int]) -> None:
         ctx.schedule(ctx.now())
 
 
-primitives = create_durable_primitives(mails, plain, billed, slow, seen, notes, chain, log)
+primitives = create_durable_primitives(mails, plain, billed, slow, failing, seen, notes, chain, log)
 
 
 class OneOfMany(WorkersStorage):
@@ -108,6 +119,55 @@ class DurablePrimitivesEngine(make_engine(primitives)):
             except Exception as error:
                 failed.append([name, repr(error)])
         return json.dumps(failed).encode()
+
+    async def fail_half_way(self, name: str, id: str, request: object) -> bytes:
+        """A transaction of the platform that raises when it has written and set the alarm; what is left of it."""
+        storage = WorkersStorage(self.ctx)
+        storage.execute("CREATE TABLE IF NOT EXISTS half_way (n INTEGER)")
+        before = await storage.get_alarm()
+
+        def change() -> None:
+            storage.execute("INSERT INTO half_way VALUES (1)")
+            storage.set_alarm(4_000_000_000_000)
+            raise KeyError("half-way")
+
+        raised = ""
+        try:
+            storage.transaction(change)
+        except KeyError as error:
+            raised = str(error)
+        return json.dumps(
+            {
+                "raised": raised,
+                "rows": len(storage.execute("SELECT n FROM half_way")),
+                "alarm_moved": await storage.get_alarm() != before,
+            }
+        ).encode()
+
+    async def refuse_half_way(self, name: str, id: str, request: object) -> bytes:
+        """A commit whose second event is longer than a row; what is left of the first one."""
+        backend = self.fresh()
+        await backend.open("default")
+        opens = Create(status="open")
+        small, long = NewItem("a", b"x"), NewItem("b", bytes(MAX_VALUE))
+        refused = False
+        try:
+            await backend.commit(
+                [
+                    Transition(instance=f"queue:q:{n}", at=1, create=opens, append=items)
+                    for n, items in ((1, (small,)), (2, (long,)))
+                ]
+            )
+        except PayloadTooLargeError:
+            refused = True
+        again = self.reopened(backend)
+        await again.open("default")
+        left = [record.instance for one in (backend, again) for record in await one.scan("", "", 10)]
+        events = [one.id for backend in (backend, again) for one in await backend.items("queue:q:1", 0, 0, 10)]
+        (outcome,), _ = await again.commit([Transition(instance="queue:q:1", at=2, create=opens, append=(small,))])
+        return json.dumps(
+            {"refused": refused, "left": left + events, "accepted": [one.duplicate for one in outcome.accepted]}
+        ).encode()
 
     def fresh(self) -> ObjectBackend:
         return ObjectBackend(OneOfMany(self.ctx), lambda: 0)
@@ -153,6 +213,9 @@ class Default(WorkerEntrypoint):
     async def continuous_status(self, client, name, id):
         status = await client.continuous(name).status(id)
         return {"status": status.status, "runs": status.run_count, "state": await client.continuous(name).get_state(id)}
+
+    async def half_way(self, client, method):
+        return json.loads(await BoundObjects(self.env.PRIMITIVES).call("half-way", method, "", "", b""))
 
     async def conform(self, client, part):
         return json.loads(await BoundObjects(self.env.PRIMITIVES).call(f"conform {part}", "conform", part, "", b""))

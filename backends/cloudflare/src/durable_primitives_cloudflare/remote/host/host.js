@@ -15,7 +15,7 @@
 import { DurableObject } from "cloudflare:workers";
 
 import { alarmOf, apply, claim, renew } from "./apply.js";
-import { RowTooLargeError, Rows } from "./rows.js";
+import { Rows, TooLargeError } from "./rows.js";
 import { keysOf, sign, verify } from "./signing.js";
 import * as wire from "./wire.js";
 
@@ -60,8 +60,8 @@ export class DurablePrimitivesStore extends DurableObject {
     } catch (error) {
       // Whatever it was about to write was rolled back.
       const text = String(error?.message ?? error);
-      const status = error instanceof RowTooLargeError ? 413 : /SQLITE_FULL/.test(text) ? 507 : 500;
-      return answer(status, { error: text });
+      if (error instanceof TooLargeError) return answer(413, { error: text, size: error.size, limit: error.limit });
+      return answer(/SQLITE_FULL/.test(text) ? 507 : 500, { error: text });
     } finally {
       this.#heal();
     }
@@ -82,13 +82,22 @@ export class DurablePrimitivesStore extends DurableObject {
 
   // Changing it.
 
+  // All that `body` writes, the alarm included, or nothing of it if it throws.
+  #change(body) {
+    const armed = this.armed;
+    try {
+      return this.ctx.storage.transactionSync(body);
+    } catch (error) {
+      this.armed = armed;
+      throw error;
+    }
+  }
+
   commit([transitions, request], query) {
     const [client, number, since] = [query.get("client"), Number(query.get("number")), query.get("since")];
     const before = this.answers.get(client, number, since);
     if (before !== undefined) return before;
-    const reply = this.ctx.storage.transactionSync(() =>
-      this.#commit(transitions.map(wire.readTransition), wire.readRequest(request)),
-    );
+    const reply = this.#change(() => this.#commit(transitions.map(wire.readTransition), wire.readRequest(request)));
     this.answers.keep(client, number, reply);
     return reply;
   }
@@ -105,7 +114,7 @@ export class DurablePrimitivesStore extends DurableObject {
   }
 
   renew([leases, until]) {
-    return this.ctx.storage.transactionSync(() => {
+    return this.#change(() => {
       const working = new Working(this.rows);
       const answers = leases.map((lease) => {
         const record = working.find(lease[0]);
@@ -126,7 +135,7 @@ export class DurablePrimitivesStore extends DurableObject {
   }
 
   sweep([now, budget]) {
-    return this.ctx.storage.transactionSync(() => {
+    return this.#change(() => {
       const old = this.rows.oldLetters(now, budget);
       for (const letter of old) this.rows.dropLetter(letter, letter.id);
       let gone = old.length;
@@ -142,10 +151,10 @@ export class DurablePrimitivesStore extends DurableObject {
   // Looking at it.
 
   open(settings) {
-    for (const [name, value] of settings) {
-      this.rows.all("INSERT OR IGNORE INTO setting VALUES (?, ?)", name, value);
-    }
-    return this.rows.all("SELECT name, value FROM setting").map((row) => [row.name, row.value]);
+    return this.#change(() => {
+      for (const [name, value] of settings) this.rows.all("INSERT OR IGNORE INTO setting VALUES (?, ?)", name, value);
+      return this.rows.all("SELECT name, value FROM setting").map((row) => [row.name, row.value]);
+    });
   }
 
   load([instance, receipts, letters]) {
@@ -348,7 +357,7 @@ export default {
   async fetch(request, env) {
     const { pathname, search } = new URL(request.url);
     const body = await readBody(request);
-    if (body === null) return answer(413, { error: `at most ${MAX_BODY_BYTES} bytes` });
+    if (body === null) return answer(413, { error: `a request may have ${MAX_BODY_BYTES} bytes`, limit: MAX_BODY_BYTES });
     if (!(await verify(keysOf(env.ENGINE_KEYS), request, pathname + search, body))) {
       return answer(401, { error: "the signature is wrong, or older than a minute" });
     }

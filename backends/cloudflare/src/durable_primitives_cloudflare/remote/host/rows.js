@@ -46,11 +46,19 @@ const SCHEMA = `
 `;
 const AWAY = "SELECT value FROM json_each(?2)";
 
-export class RowTooLargeError extends Error {}
+const encoder = new TextEncoder();
+const bytesOf = (part) => (typeof part === "string" ? encoder.encode(part).byteLength : part?.byteLength ?? 8);
+
+export class TooLargeError extends Error {
+  constructor(size, limit) {
+    super(`a row may hold ${limit} bytes, this one has ${size}`);
+    Object.assign(this, { size, limit });
+  }
+}
 
 function fits(...parts) {
-  const size = parts.reduce((sum, part) => sum + (part?.byteLength ?? part?.length ?? 8), 0);
-  if (size > ROW_BYTES) throw new RowTooLargeError(`a row may hold ${ROW_BYTES} bytes, this one has ${size}`);
+  const size = parts.reduce((sum, part) => sum + bytesOf(part), 0);
+  if (size > ROW_BYTES) throw new TooLargeError(size, ROW_BYTES);
 }
 
 export class Rows {
@@ -88,7 +96,7 @@ export class Rows {
   store(record, alarm) {
     const text = JSON.stringify(RECORD.map((name) => (name === "data" ? null : record[name] ?? null)));
     const data = toBytes(record.data);
-    fits(text, data);
+    fits(record.instance, text, data);
     this.all(
       `INSERT INTO instance (instance, alarm, purge_at, record, data) VALUES (?, ?, ?, ?, ?)
        ON CONFLICT (instance) DO UPDATE SET alarm = excluded.alarm, purge_at = excluded.purge_at,
@@ -338,10 +346,9 @@ export class Rows {
     fits(record.instance, letter.id, letter.lane, letter.error);
     let parts = 0;
     for (let at = 0; at < payload.length; at += PART_BYTES) {
-      this.all(
-        "INSERT INTO letter_part VALUES (?, ?, ?, ?)",
-        record.instance, letter.id, parts, payload.slice(at, at + PART_BYTES),
-      );
+      const part = payload.slice(at, at + PART_BYTES);
+      fits(record.instance, letter.id, part);
+      this.all("INSERT INTO letter_part VALUES (?, ?, ?, ?)", record.instance, letter.id, parts, part);
       parts += 1;
     }
     this.all(
