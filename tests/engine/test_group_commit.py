@@ -168,22 +168,6 @@ async def test_what_is_too_large_for_the_store_fails_nobody_else() -> None:
     assert [claim.record.instance for claims in claimed for claim in claims] == ["queue:q:1", "queue:q:2"]
 
 
-async def test_appends_are_joined_up_to_a_size() -> None:
-    """A store may refuse what is long: none of the callers asked for that."""
-    commits, wire = await slow_store()
-    opens = Create(status="active")
-    payload = bytes(MAX_JOINED_BYTES // 2)
-
-    def append(n: int) -> Transition:
-        return Transition(instance="queue:q:1", at=EPOCH_MS, create=opens, append=(NewItem(f"e{n}", payload),))
-
-    outcomes = await asyncio.gather(*(outcome_of(commits.submit(append(n), joins=True)) for n in range(5)))
-
-    ((sent, _),) = wire.trips
-    assert [[item.id for item in transition.append] for transition in sent] == [["e0", "e1"], ["e2", "e3"], ["e4"]]
-    assert [one.seq for outcome in outcomes for one in outcome.accepted] == [1, 2, 3, 4, 5]
-
-
 async def test_an_error_that_cannot_be_copied_still_reaches_every_caller() -> None:
     class Odd(Exception):
         def __init__(self, one: object, two: object) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Iterable, Sequence
+from typing import TypeVar
 
 from durable_primitives.errors import StorageError
 
@@ -24,7 +24,7 @@ def split(groups: Iterable[int]) -> dict[int, list[int]]:
     return members
 
 
-async def gathered(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+async def gathered(calls: Iterable[Awaitable[T]]) -> list[T]:
     """All results.  They begin in their order.  If some of several failed, what became of the whole is unknown."""
     results = await asyncio.gather(*calls, return_exceptions=True)
     raise_failure(results)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from operator import attrgetter
 from typing import Any, Protocol
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
@@ -15,6 +16,7 @@ from durable_primitives_redis.sentinel import primary_of
 
 CONNECT_SECONDS = 5.0
 
+_writer_of = attrgetter("_writer")
 _SCHEMES = {"valkey": "redis", "valkeys": "rediss"}
 
 
@@ -53,7 +55,6 @@ class Address:
             exceptions.NoPermissionError,
         )
         self.lost: tuple[type[Exception], ...] = (exceptions.ConnectionError, exceptions.TimeoutError, OSError)
-        self.no_script: type[Exception] = exceptions.NoScriptError
         self.is_cluster = bool(nodes)
         self._kind, self._nodes = kind, nodes
         self._settings: dict[str, Any] = {
@@ -100,6 +101,12 @@ class Address:
             await connection.disconnect(nowait=True)
             raise
         return connection
+
+
+def transport_of(connection: Connection) -> asyncio.Transport:
+    """What carries a connection that is made: the client libraries have no public name for it."""
+    transport: asyncio.Transport = _writer_of(connection).transport
+    return transport
 
 
 def address_of_url(url: str) -> Address:

@@ -11,11 +11,12 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from hiredis import ReplyError
 from redis.crc import key_slot
 
 from durable_primitives.errors import BackendUnavailableError, StorageError
 from durable_primitives_redis.address import Address
-from durable_primitives_redis.failures import BACKEND, refusal, unreachable
+from durable_primitives_redis.failures import BACKEND, code_of, refusal, unreachable
 from durable_primitives_redis.link import Link
 from durable_primitives_redis.scripts import Script
 
@@ -28,8 +29,8 @@ LONGEST_PAUSE_SECONDS = 0.2
 ASK_SECONDS = 2.0
 """How long a node may take to say who has which slot, before another one is asked."""
 
-_UNSETTLED = {"AskError", "TryAgainError", "ClusterDownError", "MasterDownError", "ReadOnlyError"}
-"""Errors that say: not here, or not now."""
+_UNSETTLED = {"ASK", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "READONLY"}
+"""Codes of errors that say: not here, or not now."""
 
 _Place = tuple[str, int]
 """Host and port of a node."""
@@ -127,17 +128,18 @@ class ClusterLink:
 
     def _is_elsewhere(self, error: StorageError, slot: int, place: _Place) -> bool:
         """Whether a node refused a call for a reason that passes; learn from it."""
-        cause: Any = error.__cause__
-        kind = type(cause).__name__
-        if kind == "MovedError":
-            # A node that does not know the other's name means its own.
-            owner = (cause.host or place[0], int(cause.port))
+        cause = error.__cause__
+        code = code_of(cause) if isinstance(cause, ReplyError) else None
+        if code == "MOVED":
+            # MOVED slot host:port.  A node that does not know the other's name means its own.
+            host, _, port = str(cause).split()[2].rpartition(":")
+            owner = (host or place[0], int(port))
             self._known.setdefault(owner, self._address.at(*owner))
             self._owners[slot] = owner
             # One slot has moved: others may have, too.
             self._read_again()
             return True
-        if kind in _UNSETTLED:
+        if code in _UNSETTLED:
             self._read_again()
             return True
         return False

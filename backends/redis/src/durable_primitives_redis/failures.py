@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from hiredis import ReplyError
+
 from durable_primitives.errors import (
     BackendUnavailableError,
     Outcome,
@@ -24,7 +26,9 @@ _REFUSALS: dict[str, tuple[type[StorageError], str, str | None]] = {
     "NOREPLICAS": (BackendUnavailableError, "{url} has fewer replicas than it insists on", "check its replicas"),
     "BUSY": (StorageBusyError, "{url} runs a script that takes too long", None),
     "LOADING": (BackendUnavailableError, "{url} is loading its data", None),
-    "MOVED": (BackendUnavailableError, "the keys are on another node than {url}", None),
+    **dict.fromkeys(
+        ("MOVED", "ASK", "TRYAGAIN"), (BackendUnavailableError, "the keys are on another node than {url}", None)
+    ),
     "MASTERDOWN": (BackendUnavailableError, "{url} has lost its primary", None),
     "CLUSTERDOWN": (BackendUnavailableError, "the cluster at {url} is down", "see CLUSTER INFO"),
     "NOAUTH": (BackendUnavailableError, "{url} wants a password", "put it into the URL: redis://:password@host"),
@@ -39,18 +43,13 @@ _REFUSALS: dict[str, tuple[type[StorageError], str, str | None]] = {
 
 
 _CODES_BY_CLASS = {
-    "ReadOnlyError": "READONLY",
-    "OutOfMemoryError": "OOM",
     "BusyLoadingError": "LOADING",
-    "MovedError": "MOVED",
-    "AskError": "MOVED",
-    "TryAgainError": "MOVED",
     "MasterDownError": "MASTERDOWN",
     "ClusterDownError": "CLUSTERDOWN",
     "NoPermissionError": "NOPERM",
     "AuthenticationError": "WRONGPASS",
 }
-"""The client libraries take the code off the errors that they have a class for."""
+"""While a connection is made, the client library takes the code off the errors that it has a class for."""
 
 
 def refusal(error: Exception, url: str, before: Outcome = "not_applied") -> StorageError:
@@ -65,6 +64,11 @@ def refusal(error: Exception, url: str, before: Outcome = "not_applied") -> Stor
             return kind(message.format(url=url), backend=BACKEND, outcome=before, help=help)
     # A script that failed half way: what it had written stays.
     return StorageError(f"{url} answered with an error: {text}", backend=BACKEND, outcome="unknown")
+
+
+def code_of(error: ReplyError) -> str:
+    """What the server's error begins with."""
+    return str(error).partition(" ")[0]
 
 
 def unreachable(error: BaseException | None, url: str, *, outcome: Outcome) -> BackendUnavailableError:

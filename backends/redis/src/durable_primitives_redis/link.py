@@ -7,18 +7,19 @@ time is over.  So each command must have the same effect however often it arrive
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
-from hiredis import pack_command  # pyright: ignore[reportUnknownVariableType]
+from hiredis import ReplyError, pack_command  # pyright: ignore[reportUnknownVariableType]
 
 from durable_primitives.errors import BackendUnavailableError, Outcome, StorageError
 from durable_primitives.logs import get_logger
 from durable_primitives_redis.address import CONNECT_SECONDS, Address, Connection
-from durable_primitives_redis.failures import BACKEND, refusal, unreachable
+from durable_primitives_redis.exchange import Exchange
+from durable_primitives_redis.failures import BACKEND, code_of, refusal, unreachable
+from durable_primitives_redis.pending import Pending, Request
 from durable_primitives_redis.scripts import EVERY_SCRIPT, Script
 
 FIRST_PAUSE_SECONDS = 0.02
@@ -47,26 +48,7 @@ class Channel(Protocol):
     def addresses(self) -> Sequence[Address]: ...
     def twin(self) -> Channel: ...
     def is_held_up(self, key: str) -> bool: ...
-    async def run(self, script: Script, key: str, *args: bytes | str) -> Any: ...
-
-
-class _Request:
-    __slots__ = ("command", "deadline", "future", "sendings", "timer")
-
-    def __init__(self, command: list[bytes], deadline: float, future: asyncio.Future[Any]) -> None:
-        self.command, self.deadline, self.future = command, deadline, future
-        self.sendings = 0
-        self.timer: asyncio.TimerHandle | None = None
-
-    @property
-    def outcome(self) -> Outcome:
-        """What became of it, if it never has an answer."""
-        return "unknown" if self.sendings else "not_applied"
-
-    @property
-    def outcome_before(self) -> Outcome:
-        """What became of it, if its last sending was refused."""
-        return "unknown" if self.sendings > 1 else "not_applied"
+    def run(self, script: Script, key: str, *args: bytes | str) -> Awaitable[Any]: ...
 
 
 class Link:
@@ -82,11 +64,10 @@ class Link:
 
     def __init__(self, address: Address, seconds: float) -> None:
         self._address, self._seconds = address, seconds
-        self._connection: Connection | None = None
-        self._pending: deque[_Request] = deque()
+        self._exchange: Exchange | None = None
+        self._pending = Pending(self._silent, self._unreachable)
         self._wanted = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
-        self._reader: asyncio.Task[None] | None = None
         self._trouble: BaseException | None = None
         self._closed = False
         self.proof: Callable[[], Proof | None] = lambda: None
@@ -99,7 +80,7 @@ class Link:
     async def open(self) -> None:
         """Connect; raises a `StorageError` at the first failure."""
         try:
-            self._connection = await self._connected()
+            self._exchange = Exchange(await self._connected(), self._answer)
         except self._address.refused as error:
             raise refusal(error, self._address.url) from error
         except self._address.lost as error:
@@ -115,7 +96,7 @@ class Link:
 
     @property
     def is_connected(self) -> bool:
-        return self._connection is not None and self._connection.is_connected
+        return self._exchange is not None and not self._exchange.is_over
 
     async def close(self) -> None:
         """Wait for what was handed over, then disconnect."""
@@ -131,16 +112,14 @@ class Link:
         """Disconnect; whatever has no answer yet will have none."""
         self._closed = True
         await self._stop()
-        self._give_up(self._unreachable)
+        self._pending.give_up(self._unreachable)
 
     async def _stop(self) -> None:
         if self._keeper is None:
             return
         self._keeper.cancel()
         await asyncio.wait((self._keeper,))
-        if self._reader is not None:
-            self._reader.cancel()
-            await asyncio.wait((self._reader,))
+        self._pending.close()
         await self._disconnect()
 
     def nodes(self) -> Sequence[Link]:
@@ -158,72 +137,68 @@ class Link:
     @property
     def in_trouble(self) -> bool:
         """Whether the connection broke, or could not be made, and is not there again."""
-        return self._connection is None and self._trouble is not None
+        return self._exchange is None and self._trouble is not None
 
     def twin(self) -> Link:
         """Another link to the same place, which is not open, for another event loop."""
         return Link(self._address, self._seconds)
 
-    async def run(self, script: Script, key: str, *args: bytes | str) -> Any:
-        """The reply of a script.  Raises a `StorageError` with what became of it."""
-        return await self.evaluate(script, (key,), args)
+    def run(self, script: Script, key: str, *args: bytes | str) -> asyncio.Future[Any]:
+        """The reply of a script, or a `StorageError` with what became of it."""
+        return self.evaluate(script, (key,), args)
 
-    async def evaluate(
+    def evaluate(
         self, script: Script, keys: Sequence[str], args: Sequence[bytes | str], until: float | None = None
-    ) -> Any:
+    ) -> asyncio.Future[Any]:
         """`run`, with several keys, and until a time of the event loop."""
-        return await self.call("EVALSHA", script.sha, len(keys), *keys, *args, until=until)
+        return self.call("EVALSHA", script.sha, len(keys), *keys, *args, until=until)
 
-    async def call(self, *args: Any, until: float | None = None) -> Any:
-        """The reply of a command.  Raises a `StorageError` with what became of it."""
+    def call(self, *args: Any, until: float | None = None) -> asyncio.Future[Any]:
+        """The reply of a command, or a `StorageError` with what became of it.  It has left when this returns."""
         if self._closed:
             raise StorageError(f"{self._address.url} is closed", backend=BACKEND, outcome="not_applied")
-        connection = self._connection
-        loop = self._loop
-        now = loop.time()
-        deadline = now + self._seconds if until is None else until
-        request = _Request([pack_command(args)], deadline, loop.create_future())
-        request.timer = loop.call_later((deadline - now) / 2, self._tick, request)
-        self._pending.append(request)
-        if connection is not None and connection.is_connected:
-            await self._send(connection, (request,))
+        loop, exchange = self._loop, self._exchange
+        deadline = loop.time() + self._seconds if until is None else until
+        request = Request(cast("bytes", pack_command(args)), deadline, loop.create_future())
+        self._pending.add(request)
+        if exchange is not None and not exchange.is_over:
+            exchange.send(request)
         else:
             self._wanted.set()
-        try:
-            return await request.future
-        finally:
-            request.timer.cancel()
+        return request.future
 
-    async def _send(self, connection: Connection, requests: Sequence[_Request]) -> None:
-        for request in requests:
-            request.sendings += 1
-        # What cannot be sent stays pending: whoever reads notices that the connection is broken.
-        with suppress(*self._address.lost):
-            await connection.send_packed_command([part for request in requests for part in request.command], False)
-
-    def _tick(self, request: _Request) -> None:
-        """Half of a request's time is over, or all of it."""
+    def _answer(self, reply: Any) -> None:
+        if isinstance(reply, ReplyError) and code_of(reply) == "NOSCRIPT" and self._exchange is not None:
+            # The server forgot its scripts.  Beside other calls it would learn them in time for the later ones.
+            self._pending.first().sendings -= 1
+            self._exchange.end(reply)
+            return
+        request = self._pending.pop()
         if request.future.done():
             return
-        left = request.deadline - self._loop.time()
-        if left > 0:
-            request.timer = self._loop.call_later(left, self._tick, request)
+        if isinstance(reply, ReplyError):
+            refused = refusal(reply, self._address.url, request.outcome_before)
+            refused.__cause__ = reply
+            request.future.set_exception(refused)
         else:
-            request.future.set_exception(self._unreachable(request.outcome))
-        if request.sendings and self._reader is not None:
-            self._reader.cancel()
+            request.future.set_result(reply)
+
+    def _silent(self) -> None:
+        """A request has waited too long."""
+        if self._exchange is not None:
+            self._exchange.end(TimeoutError("no answer in time"))
 
     # The life of a connection.
 
     async def _keep(self) -> None:
         pause = FIRST_PAUSE_SECONDS
         while True:
-            if self._connection is not None:
-                self._reader = self._loop.create_task(self._read(self._connection))
-                await asyncio.wait((self._reader,))
+            if self._exchange is not None:
+                await asyncio.wait((self._exchange.ended,))
+                self._trouble = self._exchange.ended.result()
                 await self._disconnect()
                 self.on_trouble()
-            self._forget_abandoned()
+            self._pending.forget_abandoned()
             if not self._pending:
                 self._wanted.clear()
                 await self._wanted.wait()
@@ -233,9 +208,9 @@ class Link:
                     self.on_forgotten()
                     _log.error("the server has lost what it acknowledged last: see its log", backend=self._address.url)
                     # Whoever waits decided on what no longer is.
-                    self._give_up(self._forgotten)
+                    self._pending.give_up(self._forgotten)
             except self._address.refused as error:
-                self._give_up(partial(refusal, error, self._address.url))
+                self._pending.give_up(partial(refusal, error, self._address.url))
             except (*self._address.lost, self._address.server_error) as error:
                 self._trouble = error
                 self.on_trouble()
@@ -243,9 +218,10 @@ class Link:
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
             else:
                 pause = FIRST_PAUSE_SECONDS
-                self._forget_abandoned()
-                self._connection = connection
-                await self._send(connection, tuple(self._pending))
+                self._pending.forget_abandoned()
+                self._exchange = Exchange(connection, self._answer)
+                for request in self._pending:
+                    self._exchange.send(request)
 
     async def _connected(self) -> Connection:
         """A connection to a server that knows the scripts."""
@@ -275,47 +251,10 @@ class Link:
         return int(found or 0) >= proof.number
 
     async def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
             with suppress(*self._address.lost):
-                await connection.disconnect(nowait=True)
-
-    async def _read(self, connection: Connection) -> None:
-        """Answer requests in their order until the connection breaks."""
-        while True:
-            reply: Any = None
-            failure: Exception | None = None
-            try:
-                reply = await connection.read_response()
-            except self._address.no_script as error:
-                # The server forgot its scripts.  Beside other calls it would learn them in time for the later ones.
-                self._trouble = error
-                self._pending[0].sendings -= 1
-                return
-            except (self._address.server_error, *self._address.refused) as error:
-                failure = error
-            except self._address.lost as error:
-                self._trouble = error
-                return
-            request = self._pending.popleft()
-            if request.future.done():
-                continue
-            if failure is None:
-                request.future.set_result(reply)
-            else:
-                refused = refusal(failure, self._address.url, request.outcome_before)
-                refused.__cause__ = failure
-                request.future.set_exception(refused)
-
-    def _forget_abandoned(self) -> None:
-        self._pending = deque(request for request in self._pending if not request.future.done())
-
-    def _give_up(self, failure: Callable[[Outcome], StorageError]) -> None:
-        """Fail all that waits, each with what became of it."""
-        for request in self._pending:
-            if not request.future.done():
-                request.future.set_exception(failure(request.outcome))
-        self._pending.clear()
+                await exchange.close()
 
     def _unreachable(self, outcome: Outcome) -> StorageError:
         return unreachable(self._trouble, self._address.url, outcome=outcome)

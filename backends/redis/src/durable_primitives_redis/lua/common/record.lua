@@ -88,8 +88,9 @@ local function is_live(w)
   return w.exists and w.status ~= TERMINATED
 end
 
--- The earliest alarm of each partition as it was before this script.
-local earliest_before = {}
+-- The earliest alarm of each partition: as it was before this script, NEVER if there was none; and as it is now, false
+-- where only a look can tell.
+local earliest_before, earliest_now = {}, {}
 
 local function store_alarm(w)
   local alarm, part = alarm_of(w), w.part
@@ -99,6 +100,13 @@ local function store_alarm(w)
   if not earliest_before[part] then
     local first = call('ZRANGE', part .. 'alarm', 0, 0, 'WITHSCORES')
     earliest_before[part] = first[2] and tonumber(first[2]) or NEVER
+    earliest_now[part] = earliest_before[part]
+  end
+  local earliest = earliest_now[part]
+  if earliest and (alarm or NEVER) <= earliest then
+    earliest_now[part] = alarm
+  elseif earliest == w.stored_alarm then
+    earliest_now[part] = false
   end
   if alarm then
     call('ZADD', part .. 'alarm', alarm, w.instance)
@@ -111,7 +119,7 @@ end
 -- Note the earliest alarms of the partitions in which one was changed.
 local function store_heads()
   for part, before in pairs(earliest_before) do
-    local first = tonumber(call('ZRANGE', part .. 'alarm', 0, 0, 'WITHSCORES')[2])
+    local first = earliest_now[part] or tonumber(call('ZRANGE', part .. 'alarm', 0, 0, 'WITHSCORES')[2])
     if not first then
       call('ZREM', heads_key(), part)
     elseif first ~= before then
