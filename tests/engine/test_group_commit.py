@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from durable_primitives.engine.group_commit import MAX_BATCH, GroupCommit
-from durable_primitives.errors import StorageBusyError, StorageError
+from durable_primitives.errors import StorageBusyError, StorageError, StorageFullError
 from durable_primitives.kernel.transition import Claim, ClaimRequest, Create, Guard, NewItem, Outcome, Transition
 from tests.engine.fleet import EPOCH_MS, LEASE, Fleet, Wire, turns
 
@@ -67,6 +67,18 @@ async def test_a_round_trip_carries_a_bounded_batch() -> None:
     commits, wire = await slow_store()
     await asyncio.gather(*(outcome_of(commits.submit(event(n))) for n in range(MAX_BATCH + 1)))
     assert [len(batch) for batch, _ in wire.trips] == [MAX_BATCH, 1]
+
+
+async def test_a_full_store_refuses_who_adds_and_takes_what_makes_room() -> None:
+    commits, wire = await slow_store()
+    await outcome_of(commits.submit(event(0)))
+    wire.failures.append(StorageFullError("full", outcome="not_applied"))
+    adding = commits.submit(event(1))
+    removing = commits.submit(Transition(instance="queue:q:0", at=EPOCH_MS, cancel=("e0",)))
+    assert (await outcome_of(removing)).cancelled == ("cancelled",)
+    with pytest.raises(StorageFullError):
+        await outcome_of(adding)
+    assert instances(wire) == [["0"], ["1", "0"], ["0"]]
 
 
 async def test_each_caller_hears_what_became_of_its_own_transition() -> None:
