@@ -99,8 +99,8 @@ class RetryPolicy(Struct, frozen=True):
                 help='use Backoff.exponential(base="1 second"), .linear(...), .constant(...) or .decorrelated(...)',
             )
 
-    def gives_up(self, error: BaseException, attempt: int) -> bool:
-        """Whether the `attempt`-th try, which failed with `error`, was the last."""
-        if attempt >= self.max_attempts or isinstance(error, self.give_up_on):
+    def gives_up(self, error: BaseException) -> bool:
+        """Whether `error` is one after which there is no further attempt, however many are left."""
+        if isinstance(error, self.give_up_on):
             return True
         return bool(self.retry_on) and not isinstance(error, self.retry_on)

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from durable_primitives.engine.group_commit import GroupCommit
 from durable_primitives.engine.lanes import MAX_BATCH, MAX_BATCH_BYTES, MAX_JOINED_BYTES
-from durable_primitives.errors import PayloadTooLargeError, StorageBusyError, StorageError
+from durable_primitives.errors import PayloadTooLargeError, StorageBusyError, StorageError, StorageFullError
 from durable_primitives.kernel.transition import Claim, ClaimRequest, Create, Guard, NewItem, Outcome, Put, Transition
 from durable_primitives.spi import xxh3_64
 from tests.engine.fleet import EPOCH_MS, LEASE, Fleet, Wire, turns
@@ -90,6 +90,18 @@ async def test_a_joined_append_has_a_bounded_number_of_bytes() -> None:
     outcomes = await asyncio.gather(*(outcome_of(commits.submit(append, joins=True)) for append in appends))
     assert [len(transition.append) for transition in wire.trips[0][0]] == [3, 3, 1]
     assert [outcome.accepted[0].seq for outcome in outcomes] == [1, 2, 3, 4, 5, 6, 7]
+
+
+async def test_a_full_store_refuses_who_adds_and_takes_what_makes_room() -> None:
+    commits, wire = await slow_store()
+    await outcome_of(commits.submit(event(0)))
+    wire.failures.append(StorageFullError("full", outcome="not_applied"))
+    adding = commits.submit(event(1))
+    removing = commits.submit(Transition(instance="queue:q:0", at=EPOCH_MS, cancel=("e0",)))
+    assert (await outcome_of(removing)).cancelled == ("cancelled",)
+    with pytest.raises(StorageFullError):
+        await outcome_of(adding)
+    assert instances(wire) == [["0"], ["1", "0"], ["0"]]
 
 
 async def test_each_caller_hears_what_became_of_its_own_transition() -> None:

@@ -16,6 +16,7 @@ from durable_primitives.services.ownership import MAX_DELIVERIES
 from durable_primitives.signals import DeadLetter, Snooze
 from tests.engine.fleet import LEASE, SECOND, Fleet, turns
 from tests.engine.gated import Gated
+from tests.engine.kinds import KINDS, POLICIES
 
 Context = QueueExecuteContext[str]
 
@@ -137,20 +138,31 @@ async def test_whatever_a_zombie_says_in_the_end_changes_nothing(ending: BaseExc
     await zombie.worker.stop()
 
 
-async def test_a_handler_hears_that_its_lease_is_lost() -> None:
-    handler = Gated()
-    _, _, zombie, heir = await zombie_and_heir(handler)
-    (mine,) = handler.contexts
-    assert not mine.cancelled
+@pytest.mark.parametrize("kind", KINDS)
+async def test_every_kind_of_handler_hears_that_its_lease_is_lost(kind: str) -> None:
+    fleet, gate, contexts = await Fleet().open(), asyncio.Event(), list[Any]()
+
+    async def execute(ctx: Any) -> None:
+        contexts.append(ctx)
+        await gate.wait()
+
+    definition = KINDS[kind].make(execute, POLICIES[1])
+    await KINDS[kind].begin(fleet.producer(definition))
+    zombie, heir = fleet.process(definition), fleet.process(definition)
+    zombie.worker.start()
+    await turns()
+    fleet.pass_time(LEASE)
     taking_over = asyncio.create_task(heir.run_due())
-    await handler.until(lambda: handler.running == 2)
+    await turns()
+    mine, others = contexts
+    assert not mine.cancelled
     zombie.runtime.beat()
     await turns()
     assert mine.cancelled
-    assert not handler.contexts[1].cancelled
-    handler.gate.set()
+    assert not others.cancelled
+    assert [event.instance_id for event in zombie.tracker.of_type(InstanceLeaseLost)] == [mine.instance_id]
+    gate.set()
     await taking_over
-    assert handler.started == ["e", "e", "next"]
     await zombie.worker.stop()
 
 

@@ -229,6 +229,19 @@ def generations(rogue: Rogue) -> None:
     rogue.commit(put=Put(status="scheduled", data=record.data))
 
 
+def written_as_seen(rogue: Rogue) -> None:
+    stored = rogue.start()
+    rogue.write(stored, Guard(exists=True))
+
+
+def committed_once(rogue: Rogue) -> None:
+    rogue.enqueue("1")
+    rogue.claim()
+    transition = Transition(instance=rogue.instance, at=rogue.now, guard=Guard(token=rogue.token), release="yes")
+    for _ in range(2):
+        rogue.simulation.store.commit("worker 1", [transition], None)
+
+
 def no_overlap(rogue: Rogue) -> None:
     rogue.run(1)
     rogue.run(2, actor="worker 2")
@@ -339,6 +352,8 @@ BREACHES: dict[str, tuple[str, Callable[[Rogue], None]]] = {
     "one_owner": ("queue", one_owner),
     "fresh_token": ("queue", fresh_token),
     "generations": ("continuous", generations),
+    "written_as_seen": ("continuous", written_as_seen),
+    "committed_once": ("queue", committed_once),
     "no_overlap": ("continuous", no_overlap),
     "attempts_count": ("queue", attempts_count),
     "retry_waits": ("queue", retry_waits),

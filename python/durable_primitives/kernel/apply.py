@@ -275,6 +275,7 @@ class _Change:
                 left.add(burial.item.seq)
             shelf.keep_letter(record, _letter(burial, t.at))
         for change in t.reschedule:
+            # Its due time is armed when the lease is given back: until then the end of the lease is the alarm.
             moved = structs.replace(
                 change.item,
                 due=change.due,
@@ -284,7 +285,6 @@ class _Change:
                 blocks=change.blocks,
             )
             shelf.move(record, change.item, moved)
-            self.arm(change.due)
             left.add(change.item.seq)
         for item in t.mark:
             shelf.move(record, item, item)

@@ -129,7 +129,7 @@ class Flushing:
             return structs.replace(ending, on="gave_up", reason="max_attempts")
         if isinstance(error, Retry) and error.after is not None:
             return structs.replace(ending, delay_ms=_ms(error.after))
-        if not isinstance(error, Retry) and retry.gives_up(error, attempt):
+        if not isinstance(error, Retry) and retry.gives_up(error):
             return structs.replace(ending, on="gave_up", reason="give_up_on")
         return structs.replace(ending, delay_ms=retry.backoff.delay_ms(attempt, draw))
 

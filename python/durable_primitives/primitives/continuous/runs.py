@@ -152,7 +152,7 @@ class Runs:
             return "dead_letter"
         if attempt >= self._retry.max_attempts:
             return "max_attempts"
-        if isinstance(error, Retry) or not self._retry.gives_up(error, attempt):
+        if isinstance(error, Retry) or not self._retry.gives_up(error):
             return None
         return "give_up_on" if isinstance(error, self._retry.give_up_on) else "retry_on"
 

@@ -278,8 +278,7 @@ class QueueOrchestrator(QueueInspection):
         for signal, attempt in _SIGNALS.items():
             if isinstance(error, signal):
                 return attempt
-        # The policy is asked about the exception alone: no policy ends with attempt 0.
-        return "refused" if self._retry.gives_up(error, attempt=0) else "raised"
+        return "refused" if self._retry.gives_up(error) else "raised"
 
     def _gone(self, item: Item, ended: Ended, now: int, reason: str | None = None) -> Verdict:
         return Verdict(Removal(item, SETTLEMENTS[ended], now + self._definition.dedupe_ms), ended, reason)

@@ -52,6 +52,9 @@ class Observer:
     def claimed(self, actor: str, claim: Claim) -> None:
         """A lease was granted."""
 
+    def arrived(self, actor: str, transition: Transition, outcome: Outcome) -> None:
+        """A transition reached the store, whatever became of it."""
+
     def committed(self, actor: str, transition: Transition, outcome: Outcome) -> None:
         """A transition reached the store and was applied; `History.before` is the record as it was."""
 
@@ -68,7 +71,7 @@ class Observer:
         """Nothing goes wrong any more, and everything that is due had time to happen."""
 
 
-HOOKS: tuple[str, ...] = ("claimed", "committed", "begun", "ended", "answered", "rested")
+HOOKS: tuple[str, ...] = ("claimed", "arrived", "committed", "begun", "ended", "answered", "rested")
 
 
 def overridden(observer: Observer, hook: str) -> Callable[..., Any] | None:

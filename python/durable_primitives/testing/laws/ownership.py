@@ -80,6 +80,39 @@ def _life(record: Record) -> str:
     return f"version {record.version} of generation {record.generation}"
 
 
+class WrittenAsSeen(Observer):
+    """A record is replaced only under the version that was read, so that nothing written meanwhile is undone."""
+
+    law = "written_as_seen"
+
+    def committed(self, actor: str, transition: Transition, outcome: Outcome) -> None:
+        before, guard = self.history.before, transition.guard
+        if transition.put is None or before is None or outcome.created:
+            return
+        seen = None if guard is None else guard.version
+        if seen != before.version:
+            self.violated(transition.instance, f"{actor} replaced version {before.version}, and had seen {seen}")
+
+
+class CommittedOnce(Observer):
+    """What an owner has committed it does not commit again: if it cannot know, the next owner looks."""
+
+    law = "committed_once"
+
+    def __init__(self, history: History, report: Report) -> None:
+        super().__init__(history, report)
+        self._applied: dict[str, Transition] = {}
+        """The latest commit of an owner that the store took, by instance."""
+
+    def arrived(self, actor: str, transition: Transition, outcome: Outcome) -> None:
+        if transition.guard is None or transition.guard.token is None:
+            return
+        if self._applied.get(transition.instance) is transition:
+            self.violated(transition.instance, f"{actor} committed again what the store had taken")
+        if outcome.verdict == "applied":
+            self._applied[transition.instance] = transition
+
+
 class NoOverlap(Observer):
     """No two executions of the same work overlap, unless the first one lost its lease or was terminated."""
 

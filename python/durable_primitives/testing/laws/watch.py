@@ -27,7 +27,14 @@ from durable_primitives.testing.laws.events import (
 )
 from durable_primitives.testing.laws.history import History
 from durable_primitives.testing.laws.observing import HOOKS, Observer, Report, Violation, overridden
-from durable_primitives.testing.laws.ownership import FreshToken, Generations, NoOverlap, OneOwner
+from durable_primitives.testing.laws.ownership import (
+    CommittedOnce,
+    FreshToken,
+    Generations,
+    NoOverlap,
+    OneOwner,
+    WrittenAsSeen,
+)
 from durable_primitives.testing.laws.queues import LaneOrder, PauseHolds, QueueBound, QueueWidth
 from durable_primitives.testing.laws.states import RunsCount, StateIsTheRuns
 from durable_primitives.testing.simulation import CallInFlight, Execution, Simulation
@@ -48,6 +55,8 @@ LAWS: Mapping[str, type[Observer]] = {
         OneOwner,
         FreshToken,
         Generations,
+        WrittenAsSeen,
+        CommittedOnce,
         NoOverlap,
         AttemptsCount,
         RetryWaits,
@@ -132,6 +141,8 @@ class Watch:
                 told(violation)
 
     def _committed(self, actor: str, transition: Transition, outcome: Outcome) -> None:
+        for arrived in self._hooks["arrived"]:
+            arrived(actor, transition, outcome)
         if outcome.verdict == "applied":
             self.history.committed(actor, transition, outcome)
             for committed in self._hooks["committed"]:

@@ -26,7 +26,6 @@ impl<S: Shelf> Change<'_, S> {
         }
         for change in &t.reschedule {
             self.shelf.reschedule(change)?;
-            self.arm(change.due);
             left.push(change.item.seq());
         }
         for change in &t.mark {

@@ -159,7 +159,6 @@ class Change {
     }
     for (const { item, ...change } of t.reschedule) {
       rows.move(record, item, change);
-      this.arm(change.due);
       left.add(item.seq);
     }
     for (const item of t.mark) rows.move(record, item, item);

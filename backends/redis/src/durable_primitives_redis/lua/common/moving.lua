@@ -110,7 +110,6 @@ local function move(w, t, left)
   local in_hand, moves = set_of(w.taken), {}
   for _, change in ipairs(t.reschedule) do
     moves[#moves + 1] = { from = change.item, to = rescheduled(change) }
-    arm(w, change.due, t.at)
     left[change.item.seq] = true
   end
   for _, item in ipairs(t.mark) do
