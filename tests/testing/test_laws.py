@@ -373,6 +373,18 @@ def test_a_breach_of_the_law_is_found(law: str):
         assert law in {violation.law for violation in rogue.watch.violations}
 
 
+def test_a_redrive_that_did_nothing_does_not_begin_the_attempts_anew():
+    """Whoever asks again, for the answer was lost, asks about a batch that runs already."""
+    rogue = Rogue("buffer")
+    with closing(rogue.simulation):
+        rogue.add("1")
+        run = rogue.batch("1")
+        rogue.end(run, "raised", ValueError())
+        rogue.call("redrive", run.context.flush_id, answer=0)
+        rogue.batch("1")
+        assert "attempts_count" in {violation.law for violation in rogue.watch.violations}
+
+
 def test_a_watch_holds_only_the_laws_that_it_is_given():
     simulation = Simulation(QUEUE)
     watch = Watch(simulation, ["queue_bound"])

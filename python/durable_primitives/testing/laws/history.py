@@ -8,6 +8,7 @@ from durable_primitives.kernel.ids import split_instance
 from durable_primitives.kernel.record import TERMINATED, Record
 from durable_primitives.kernel.transition import Claim, NewItem, Outcome, Transition
 from durable_primitives.primitives.buffer.stored import flush_id
+from durable_primitives.primitives.buffer.stored import read as read_buffer
 from durable_primitives.primitives.continuous.stored import read as read_continuous
 from durable_primitives.testing.laws.units import Unit, unit_key
 from durable_primitives.testing.simulation import CallInFlight, Execution, Simulation
@@ -121,10 +122,16 @@ class History:
             self._end(t.instance, id, "done")
         if t.retire is not None:
             self._end(t.instance, self.flush_id(t.instance, t.retire.segment), t.retire.settlement)
-        if t.put is not None and t.instance.startswith("continuous:") and self.before is not None and self.before.data:
-            owner = t.guard is not None and t.guard.token is not None
+        if t.put is None or self.before is None or self.after is None:
+            return
+        owner = t.guard is not None and t.guard.token is not None
+        if not owner and t.instance.startswith("buffer:"):
+            # A redrive that was asked for need not have happened: the batch may be running again already.
+            for id in set(read_buffer(self.after).redrives).difference(read_buffer(self.before).redrives):
+                self._redriven(t.instance, id)
+        if owner and t.instance.startswith("continuous:") and self.before.data:
             run = read_continuous(self.before)
-            if owner and run.run is not None and self.after is not None and read_continuous(self.after).run is None:
+            if run.run is not None and read_continuous(self.after).run is None:
                 key = f"{t.instance}@{self.before.generation}.{run.epoch}.{run.run_count}"
                 self._end(t.instance, key, "ended")
 
@@ -132,6 +139,11 @@ class History:
         unit = self.units.get((instance, key))
         if unit is not None:
             unit.end = end
+
+    def _redriven(self, instance: str, key: object) -> None:
+        unit = self.units.get((instance, key))
+        if unit is not None:
+            unit.again()
 
     def flush_id(self, instance: str, segment: int) -> str:
         """The identity of a batch, as of the commit at hand."""
@@ -168,10 +180,6 @@ class History:
         operation = call.call.operation
         key = call.instance, operation
         self.asked_for[key] = self.asked_for.get(key, 0) + 1
-        if operation == "redrive" and call.call.kind == "buffer":
-            unit = self.units.get((call.instance, call.call.request))
-            if unit is not None:
-                unit.again()
         items: tuple[NewItem, ...] = ()
         if operation in ("add", "fold"):
             items = call.call.request
