@@ -30,7 +30,7 @@ class History:
         self.units: dict[tuple[str, object], Unit] = {}
         """Every piece of work that user code was called for."""
         self.latest: dict[str, Execution] = {}
-        """The latest execution of every instance."""
+        """The latest execution of every instance that began under its newest lease."""
         self.in_flight: list[CallInFlight] = []
         """The calls that have no answer yet."""
         self.issued: dict[tuple[str, str], NewItem] = {}
@@ -152,19 +152,29 @@ class History:
 
     def claimed(self, actor: str, claim: Claim) -> None:
         self.clock(actor)
-        self.records[claim.record.instance] = claim.record
+        instance = claim.record.instance
+        before = self.records.get(instance)
+        if before is not None and before.owner is not None:
+            self._taken_over(instance)
+        self.records[instance] = claim.record
+
+    def _taken_over(self, instance: str) -> None:
+        for (whose, _), unit in self.units.items():
+            if whose == instance:
+                unit.void = True
 
     def begun(self, execution: Execution) -> None:
         self.clock(execution.process.name)
         owned = execution.process.running.engine.owned.get(execution.instance)
         if owned is not None:
             self._leases[execution] = owned.token, owned.record.generation
-        if execution.role == "execute":
+        # One that begins without the lease, when another has it, tells nothing of what can be stored.
+        if execution.role == "execute" and not self.is_stale(execution):
             self.latest[execution.instance] = execution
 
     def executing(self, execution: Execution) -> None:
         """After the laws have looked at what was known before it."""
-        if execution.role == "execute":
+        if execution.role == "execute" and not self.is_stale(execution):
             unit = self.unit(execution)
             unit.last, unit.disturbances, unit.retry_at, unit.void = execution, self.disturbances, 0, False
 
@@ -172,8 +182,6 @@ class History:
         if execution.role == "execute":
             unit = self.unit(execution)
             unit.returned += execution.ended == "returned"
-            if unit.last is execution:
-                unit.void = self.is_stale(execution)
 
     def asked(self, call: CallInFlight) -> None:
         self.in_flight.append(call)
