@@ -14,7 +14,7 @@ from durable_primitives.primitives.queue import Enqueue, Queue, QueueExecuteCont
 from durable_primitives.retry import RetryPolicy
 from durable_primitives.services.ownership import MAX_DELIVERIES
 from durable_primitives.signals import DeadLetter, Snooze
-from tests.engine.fleet import LEASE, SECOND, Fleet, turns
+from tests.engine.fleet import HEARTBEAT, LEASE, SECOND, Fleet, turns
 from tests.engine.gated import Gated
 
 Context = QueueExecuteContext[str]
@@ -261,7 +261,8 @@ async def test_an_event_that_was_cancelled_in_the_hands_of_a_dead_worker_does_no
     assert (await heir.client(queue).cancel("a")).outcome == "cancelled"
 
 
-async def test_a_claim_whose_answer_comes_after_its_lease_starts_nothing() -> None:
+@pytest.mark.parametrize("late_by", [1, -1, -HEARTBEAT])
+async def test_a_claim_starts_nothing_if_its_lease_may_end_before_the_next_heartbeat(late_by: int) -> None:
     fleet, ran = await Fleet().open(), list[str]()
 
     async def note(ctx: QueueExecuteContext[str]) -> None:
@@ -274,7 +275,7 @@ async def test_a_claim_whose_answer_comes_after_its_lease_starts_nothing() -> No
 
     def answered_late(*args: Any) -> Any:
         reply = commit_now(*args)
-        fleet.pass_time(LEASE + 1)
+        fleet.pass_time(LEASE + late_by)
         return reply
 
     late.wire.commit_now = answered_late  # type: ignore[method-assign]
@@ -282,5 +283,6 @@ async def test_a_claim_whose_answer_comes_after_its_lease_starts_nothing() -> No
     await turns()
     assert ran == []
     assert late.engine.instances() == ()
+    fleet.pass_time(max(-late_by, 0))
     await prompt.run_due()
     assert ran == ["a"]
