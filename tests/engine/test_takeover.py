@@ -213,6 +213,30 @@ async def test_an_event_that_kills_its_process_is_given_up_and_the_others_are_do
     assert set(killer.starts) == set(events)
 
 
+async def test_the_kills_of_an_event_count_also_if_others_are_served_before_it_is_tried_again() -> None:
+    killer = Killer("boom")
+    fleet = await Fleet().open()
+    queue = Queue.make("q", event_schema=str, execute=killer)
+    await fleet.producer(queue).enqueue("boom", id="boom")
+    for number in range(MAX_DELIVERIES):
+        # What comes in after a kill goes first, and its process dies, too.
+        urgent = f"urgent {number}"
+        for victim in ("boom", urgent):
+            killer.victim = victim
+            process = fleet.process(queue)
+            killer.hit.clear()
+            process.worker.start()
+            await killer.hit.wait()
+            await process.crash()
+            await fleet.producer(queue).enqueue(urgent, id=urgent, priority=5)
+            fleet.pass_time(LEASE)
+    killer.victim = "nobody any more"
+    survivor = fleet.process(queue)
+    await survivor.run_due()
+    assert await survivor.client(queue).dead_letters.get("boom") is not None
+    assert killer.starts["boom"] == MAX_DELIVERIES
+
+
 async def test_a_kill_costs_an_innocent_event_no_attempt_and_its_deliveries_end_with_its_outcome() -> None:
     fleet, handler = await Fleet().open(), Gated()
     queue = Queue.make("q", event_schema=str, execute=handler, per_instance=3, retry=RetryPolicy(max_attempts=1))
