@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from msgspec import Struct
@@ -73,7 +74,12 @@ HOOKS: tuple[str, ...] = ("claimed", "committed", "begun", "ended", "answered", 
 
 def overridden(observer: Observer, hook: str) -> Callable[..., Any] | None:
     """The method, if the law has one of its own."""
-    if getattr(type(observer), hook) is getattr(Observer, hook):
+    if not _overrides(type(observer), hook):
         return None
     method: Callable[..., Any] = getattr(observer, hook)
     return method
+
+
+@cache
+def _overrides(law: type[Observer], hook: str) -> bool:
+    return getattr(law, hook) is not getattr(Observer, hook)
