@@ -74,12 +74,13 @@ HOOKS: tuple[str, ...] = ("claimed", "committed", "begun", "ended", "answered", 
 
 def overridden(observer: Observer, hook: str) -> Callable[..., Any] | None:
     """The method, if the law has one of its own."""
-    if not _overrides(type(observer), hook):
+    law: Any = type(observer)  # mypy does not see that classes can be hashed
+    if hook not in _overridden(law):
         return None
     method: Callable[..., Any] = getattr(observer, hook)
     return method
 
 
 @cache
-def _overrides(law: type[Observer], hook: str) -> bool:
-    return getattr(law, hook) is not getattr(Observer, hook)
+def _overridden(law: Any) -> frozenset[str]:
+    return frozenset(hook for hook in HOOKS if getattr(law, hook) is not getattr(Observer, hook))
