@@ -245,7 +245,7 @@ class Stream:
         """Note them before anything starts: it may kill this process too, and they need not be in hand by then."""
         remembered = suspects_of(self._owned.record)
         self._suspects |= remembered
-        if self._suspects != remembered:
+        if not self._suspects.issubset(remembered):
             await self._suspect()
 
     async def _suspect(self, *counted: Item) -> None:
