@@ -8,6 +8,7 @@ import sys
 import time
 
 from tests.campaign.campaign import Campaign
+from tests.campaign.crash_points import SCENARIOS
 from tests.campaign.world import World
 
 
@@ -18,6 +19,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="the first of their seeds")
     parser.add_argument("--singles", action="store_true", help="every fault at every point of every scenario")
     parser.add_argument("--pairs", action="store_true", help="every two crashes or errors of the store")
+    parser.add_argument("--scenario", choices=SCENARIOS, action="append", help="only these of the scenarios")
     parser.add_argument("--processes", type=int, default=None)
     parser.add_argument("--stop", action="store_true", help="end with the first finding")
     parser.add_argument("--seed", type=int, help="play one world and print what happened")
@@ -34,16 +36,16 @@ def main() -> int:
     if options.sample:
         campaign.sample()
     if options.singles:
-        campaign.every_fault(1)
+        campaign.every_fault(1, options.scenario)
     if options.seeds and not (options.stop and campaign.findings):
         campaign.seeds(range(options.first, options.first + options.seeds))
     if options.pairs and not (options.stop and campaign.findings):
-        campaign.every_fault(2)
+        campaign.every_fault(2, options.scenario)
     seconds = time.monotonic() - started
     for finding in campaign.findings[:20]:
         print(finding)
-    never = campaign.sometimes.never if options.seeds or options.sample else []
-    if not campaign.findings and not options.sample:
+    never = campaign.never
+    if not options.sample:
         print(campaign.sometimes.report())
     print(f"{campaign.schedules} schedules in {seconds:.0f} s: {campaign.schedules / seconds:.0f} per second")
     print(f"{len(campaign.findings)} of them show that something does not hold")

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from durable_primitives.testing.simulation import Deviation
 from tests.campaign.crash_points import SCENARIOS, pairs, rehearse, singles
-from tests.campaign.sometimes import Sometimes
+from tests.campaign.sometimes import POINTS, SAMPLED_POINTS, WORLDS, Sometimes
 from tests.campaign.world import World
 
 CHUNK = 25
@@ -51,7 +51,7 @@ def by_points(scenario: str, depth: int, every: int, sometimes: Sometimes) -> It
     calls = SCENARIOS[scenario]
     schedules = singles(calls) if depth == 1 else pairs(calls)
     for schedule in islice(schedules, 0, None, every):
-        sometimes.happened("fault", (f"{one.fault} {one.point.site}" for one in schedule))
+        sometimes.went_wrong("at a point", schedule)
         try:
             wrong = rehearse(calls, schedule)
         except Exception as error:
@@ -75,20 +75,30 @@ class Campaign:
         self.schedules = 0
         self.findings: list[Finding] = []
         self.sometimes = Sometimes()
+        self._exercises: set[str] = set()
         self._processes = processes or os.cpu_count() or 1
         self._stop = stop
 
     def sample(self) -> None:
         """The bounded campaign of the gate."""
+        self._exercises |= WORLDS | SAMPLED_POINTS
         self.run([*_seeds(range(SAMPLE_SEEDS)), *_points(1, SAMPLE_EVERY)])
 
     def seeds(self, seeds: Sequence[int]) -> None:
         """The worlds of these seeds."""
+        self._exercises |= WORLDS
         self.run(_seeds(seeds))
 
-    def every_fault(self, depth: int) -> None:
-        """Every fault at every point of every scenario, one or two at a time."""
-        self.run(_points(depth, 1))
+    def every_fault(self, depth: int, scenarios: Iterable[str] | None = None) -> None:
+        """Every fault at every point of every scenario, or of some, one or two at a time."""
+        if depth == 1 and scenarios is None:
+            self._exercises |= POINTS
+        self.run(_points(depth, 1, SCENARIOS if scenarios is None else scenarios))
+
+    @property
+    def never(self) -> list[str]:
+        """What has not happened, and should have in what was played."""
+        return self.sometimes.never(self._exercises)
 
     def run(self, jobs: Sequence[_Job]) -> None:
         """Play parts of a campaign."""
@@ -115,8 +125,8 @@ def _seeds(seeds: Sequence[int]) -> list[_Job]:
     return [(by_seeds, (seeds[start : start + CHUNK],)) for start in range(0, len(seeds), CHUNK)]
 
 
-def _points(depth: int, every: int) -> list[_Job]:
-    return [(by_points, (scenario, depth, every)) for scenario in SCENARIOS]
+def _points(depth: int, every: int, scenarios: Iterable[str] = SCENARIOS) -> list[_Job]:
+    return [(by_points, (scenario, depth, every)) for scenario in scenarios]
 
 
 def _play(work: tuple[_Job, bool]) -> _Part:

@@ -30,6 +30,8 @@ TWICE = RetryPolicy(2, Backoff.constant("1 second", jitter="none"))
 
 
 async def _queue(ctx: Any) -> None:
+    if ctx.event == "slow":
+        await asyncio.sleep(12)  # longer than a heartbeat
     if ctx.event == "dead" or (ctx.event == "retried" and not ctx.is_retry):
         raise ValueError("no")
 
@@ -111,6 +113,7 @@ SCENARIOS: Mapping[str, Sequence[Call]] = {
     "queue enqueue, several instances and slots": (
         lambda client: client.queue(WIDE).enqueue_many(["a", "b", "c", "retried"]),
     ),
+    "queue enqueue, slow": (enqueue("slow"),),
     "queue cancel": (enqueue("a", delay="5 seconds"), on_queue("cancel", "a")),
     "queue cancel of what may run": (enqueue("a"), on_queue("cancel", "a")),
     "queue pause, resume": (on_queue("pause"), enqueue("a"), wait(1), on_queue("resume")),

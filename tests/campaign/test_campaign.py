@@ -12,12 +12,15 @@ import pytest
 from durable_primitives import _core
 from durable_primitives.kernel.primitive import Primitive
 from durable_primitives.primitives import BUILTIN
+from durable_primitives.testing.simulation import Deviation
 from tests.campaign.__main__ import digest
 from tests.campaign.campaign import Campaign
 from tests.campaign.crash_points import SCENARIOS, Rehearsal, singles
+from tests.campaign.sometimes import EXPECTED, Sometimes
 
 ROOT = Path(__file__).parents[2]
 TWINS = 20
+NO_INSTANCE = "refuse claim 1 by worker 2"
 
 
 @pytest.mark.timeout(900)
@@ -26,7 +29,24 @@ def test_the_laws_hold_in_the_sample_and_everything_was_exercised():
     campaign = Campaign()
     campaign.sample()
     assert not campaign.findings, "\n".join(map(str, campaign.findings[:5]))
-    assert not campaign.sometimes.never
+    assert not campaign.never
+
+
+@pytest.mark.parametrize("about", EXPECTED)
+def test_a_campaign_tells_what_it_has_never_exercised(about: str):
+    sometimes = Sometimes()
+    left_out, *others = sorted(EXPECTED[about])
+    sometimes.happened(about, others)
+    assert sometimes.never([about]) == [f"{about}: {left_out}"]
+
+
+def test_a_fault_is_noted_by_its_site_the_kind_of_primitive_and_who_was_there():
+    sometimes = Sometimes()
+    sometimes.went_wrong(
+        "by chance", [Deviation.parse("crash after commit 2 of buffer:b:1 by worker 1"), Deviation.parse(NO_INSTANCE)]
+    )
+    assert set(sometimes.counts["fault by chance"]) == {"crash after commit by worker", "refuse claim by worker"}
+    assert set(sometimes.counts["place by chance"]) == {"commit of buffer by worker", "claim by worker"}
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)

@@ -84,7 +84,7 @@ class World:
             self._outlive_everything()
             if self._sometimes is not None:
                 self._sometimes.happened("event", (event.__struct_config__.tag for event in simulation.events))
-                self._sometimes.happened("fault", (f"{one.fault} {one.point.site}" for one in self.faults))
+                self._sometimes.went_wrong("by chance", self.faults)
             return self._watch.violations
 
     @property
@@ -113,7 +113,8 @@ class World:
         for definitions in (self._definitions[1:], self._definitions):
             simulation.heal()
             simulation.advance("10 seconds")
-            simulation.stop()
+            while simulation.workers:  # a handler may kill one that shuts down, and another takes its place
+                simulation.stop()
             simulation.deploy(*definitions)
             for name in simulation.names[1:]:
                 simulation.start(name)

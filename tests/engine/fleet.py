@@ -23,7 +23,7 @@ from durable_primitives.spi import Capabilities
 
 EPOCH_MS = 1_700_000_000_000
 SECOND, MINUTE, HOUR = 1000, 60_000, 3_600_000
-LEASE = 30 * SECOND
+LEASE, HEARTBEAT = 30 * SECOND, 10 * SECOND
 
 
 class Clock:

@@ -14,7 +14,7 @@ from durable_primitives.primitives.queue import Enqueue, Queue, QueueExecuteCont
 from durable_primitives.retry import RetryPolicy
 from durable_primitives.services.ownership import MAX_DELIVERIES
 from durable_primitives.signals import DeadLetter, Snooze
-from tests.engine.fleet import LEASE, SECOND, Fleet, turns
+from tests.engine.fleet import HEARTBEAT, LEASE, SECOND, Fleet, turns
 from tests.engine.gated import Gated
 from tests.engine.kinds import KINDS, POLICIES
 
@@ -225,6 +225,30 @@ async def test_an_event_that_kills_its_process_is_given_up_and_the_others_are_do
     assert set(killer.starts) == set(events)
 
 
+async def test_the_kills_of_an_event_count_also_if_others_are_served_before_it_is_tried_again() -> None:
+    killer = Killer("boom")
+    fleet = await Fleet().open()
+    queue = Queue.make("q", event_schema=str, execute=killer)
+    await fleet.producer(queue).enqueue("boom", id="boom")
+    for number in range(MAX_DELIVERIES):
+        # What comes in after a kill goes first, and its process dies, too.
+        urgent = f"urgent {number}"
+        for victim in ("boom", urgent):
+            killer.victim = victim
+            process = fleet.process(queue)
+            killer.hit.clear()
+            process.worker.start()
+            await killer.hit.wait()
+            await process.crash()
+            await fleet.producer(queue).enqueue(urgent, id=urgent, priority=5)
+            fleet.pass_time(LEASE)
+    killer.victim = "nobody any more"
+    survivor = fleet.process(queue)
+    await survivor.run_due()
+    assert await survivor.client(queue).dead_letters.get("boom") is not None
+    assert killer.starts["boom"] == MAX_DELIVERIES
+
+
 async def test_a_kill_costs_an_innocent_event_no_attempt_and_its_deliveries_end_with_its_outcome() -> None:
     fleet, handler = await Fleet().open(), Gated()
     queue = Queue.make("q", event_schema=str, execute=handler, per_instance=3, retry=RetryPolicy(max_attempts=1))
@@ -273,7 +297,8 @@ async def test_an_event_that_was_cancelled_in_the_hands_of_a_dead_worker_does_no
     assert (await heir.client(queue).cancel("a")).outcome == "cancelled"
 
 
-async def test_a_claim_whose_answer_comes_after_its_lease_starts_nothing() -> None:
+@pytest.mark.parametrize("late_by", [1, -1, -HEARTBEAT])
+async def test_a_claim_starts_nothing_if_its_lease_may_end_before_the_next_heartbeat(late_by: int) -> None:
     fleet, ran = await Fleet().open(), list[str]()
 
     async def note(ctx: QueueExecuteContext[str]) -> None:
@@ -286,7 +311,7 @@ async def test_a_claim_whose_answer_comes_after_its_lease_starts_nothing() -> No
 
     def answered_late(*args: Any) -> Any:
         reply = commit_now(*args)
-        fleet.pass_time(LEASE + 1)
+        fleet.pass_time(LEASE + late_by)
         return reply
 
     late.wire.commit_now = answered_late  # type: ignore[method-assign]
@@ -294,5 +319,6 @@ async def test_a_claim_whose_answer_comes_after_its_lease_starts_nothing() -> No
     await turns()
     assert ran == []
     assert late.engine.instances() == ()
+    fleet.pass_time(max(-late_by, 0))
     await prompt.run_due()
     assert ran == ["a"]

@@ -17,6 +17,7 @@ from durable_primitives.kernel.primitive import Call
 from durable_primitives.kernel.record import NEVER, Item
 from durable_primitives.kernel.transition import (
     Batching,
+    Burial,
     Claim,
     ClaimRequest,
     Create,
@@ -30,8 +31,8 @@ from durable_primitives.kernel.transition import (
     Retire,
     Transition,
 )
+from durable_primitives.primitives.continuous.stored import Run, write
 from durable_primitives.primitives.continuous.stored import Stored as Repeating
-from durable_primitives.primitives.continuous.stored import write
 from durable_primitives.testing.laws import LAWS, Watch
 from durable_primitives.testing.simulation import CallInFlight, Execution, Simulation, Swarm
 from durable_primitives.testing.simulation.store import finish
@@ -109,6 +110,11 @@ class Rogue:
         for begun in self.simulation.on_begin:
             begun(run)
         return run
+
+    def own(self, actor: str, claim: Claim) -> None:
+        """What `actor` begins from now on, it begins under this lease."""
+        owned: Any = SimpleNamespace(token=claim.record.token, record=claim.record)
+        self.simulation.processes[actor].running.engine.owned[self.instance] = owned
 
     def end(self, run: Execution, ended: Any = "returned", error: BaseException | None = None) -> None:
         run.ended, run.error = ended, error
@@ -386,6 +392,74 @@ def test_a_breach_of_the_law_is_found(law: str):
     with closing(rogue.simulation):
         breach(rogue)
         assert law in {violation.law for violation in rogue.watch.violations}
+
+
+def given_up_although_it_had_returned(rogue: Rogue) -> None:
+    item = _taken(rogue, "1")
+    rogue.end(rogue.event("1", item.seq))
+    burial = Burial("1", item, item.payload, 1, "", 1, rogue.now + HOUR_MS)
+    rogue.commit(guard=Guard(token=rogue.token), bury=(burial,), release="yes")
+
+
+def overtakes_a_cancelled_event_that_runs(rogue: Rogue) -> None:
+    item = _taken(rogue, "1", "2", lane="a")
+    rogue.event("1", item.seq, partition_key="a")
+    rogue.commit("client", cancel=("1",))
+    rogue.event("2", 2, partition_key="a")
+
+
+def stores_a_failure_while_another_runs_without_the_lease(rogue: Rogue) -> None:
+    stored = rogue.start()
+    rogue.simulation.loop.skip_to(60_000_000)
+    lost = rogue.claim("worker 1")
+    rogue.simulation.loop.skip_to(91_000_000)
+    rogue.own("worker 2", rogue.claim("worker 2"))
+    times = {"epoch": stored.epoch, "next_tick": stored.next_tick, "run_count": 1}
+    rogue.write(Repeating(state=stored.state, run=Run(stored.epoch), **times), Guard(token=rogue.token))
+    key = f"{rogue.instance}@1.{stored.epoch}.1"
+    rogue.end(rogue.run(actor="worker 2", idempotency_key=key), "raised", ValueError())
+    rogue.own("worker 1", lost)
+    rogue.end(rogue.run(actor="worker 1", idempotency_key=key))
+    transition = write(
+        Repeating(state=JOB.codec.encode(7), **times),
+        instance=rogue.instance,
+        at=rogue.now,
+        guard=Guard(token=rogue.token),
+        retention_ms=None,
+    )
+    rogue.simulation.store.commit("worker 2", [transition], None)
+
+
+FURTHER: dict[str, tuple[str, str, Callable[[Rogue], None]]] = {
+    "given up although it had returned": ("ends_for_a_reason", "queue", given_up_although_it_had_returned),
+    "overtakes a cancelled event that runs": ("lane_order", "queue", overtakes_a_cancelled_event_that_runs),
+    "stores a failure while another runs without the lease": (
+        "state_is_the_runs",
+        "continuous",
+        stores_a_failure_while_another_runs_without_the_lease,
+    ),
+}
+
+
+@pytest.mark.parametrize("breach", FURTHER)
+def test_what_a_law_excuses_is_no_more_than_it_must(breach: str):
+    law, kind, happens = FURTHER[breach]
+    rogue = Rogue(kind)
+    with closing(rogue.simulation):
+        happens(rogue)
+        assert law in {violation.law for violation in rogue.watch.violations}
+
+
+def test_a_redrive_that_did_nothing_does_not_begin_the_attempts_anew():
+    """Whoever asks again, for the answer was lost, asks about a batch that runs already."""
+    rogue = Rogue("buffer")
+    with closing(rogue.simulation):
+        rogue.add("1")
+        run = rogue.batch("1")
+        rogue.end(run, "raised", ValueError())
+        rogue.call("redrive", run.context.flush_id, answer=0)
+        rogue.batch("1")
+        assert "attempts_count" in {violation.law for violation in rogue.watch.violations}
 
 
 def test_a_watch_holds_only_the_laws_that_it_is_given():

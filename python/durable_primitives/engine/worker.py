@@ -215,8 +215,8 @@ class Worker:
 
     def _accept(self, claims: Sequence[Claim]) -> None:
         for claim in claims:
-            if claim.record.lease_until <= self._engine.runtime.now():
-                # The answer came too late: what it gave may be another worker's by now.
+            if claim.record.lease_until - self._engine.runtime.now() <= self._heartbeat_s * 1000:
+                # The answer came too late: what it gave may be another worker's before a heartbeat can renew it.
                 continue
             ownership = self._engine.own(claim)
             ownership.crowded = self._is_full

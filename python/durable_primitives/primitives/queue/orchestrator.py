@@ -43,6 +43,7 @@ from durable_primitives.kernel.transition import (
 )
 from durable_primitives.primitives.queue.definition import QueueDefinition
 from durable_primitives.primitives.queue.inspection import QueueInspection
+from durable_primitives.primitives.queue.stored import encode
 from durable_primitives.primitives.queue.transitions import ATTEMPTS, SETTLEMENTS, Attempt, Ended
 from durable_primitives.services.failures import encode_failure
 from durable_primitives.services.metadata import identify
@@ -261,6 +262,14 @@ class QueueOrchestrator(QueueInspection):
         asked = _after_ms(error)
         wait_ms = self._retry.backoff.delay_ms(attempt, draw) if asked is None else asked
         return self._later(item, attempt, wait_ms, info, "retry", now)
+
+    def suspect(
+        self, record: Record, guard: Guard, suspects: Iterable[int], now: int, *counted: Item
+    ) -> Decision[None]:
+        """Remember who may have killed a process; of those in `counted`, which start again, the deliveries count."""
+        put = Put(status=record.status, data=encode(suspects), held=record.held, linger_ms=record.linger_ms)
+        transition = Transition(instance=record.instance, at=now, guard=guard, put=put, mark=counted)
+        return Decision(transition, lambda _: None)
 
     def crashed(self, instance: str, item: Item, now: int) -> Verdict:
         """The event keeps killing the process that runs it."""

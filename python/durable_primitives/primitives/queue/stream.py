@@ -22,6 +22,7 @@ from durable_primitives.logs import bind_context, get_logger
 from durable_primitives.primitives.queue import telling
 from durable_primitives.primitives.queue.context import QueueDeadLetterContext, QueueExecuteContext
 from durable_primitives.primitives.queue.orchestrator import Verdict
+from durable_primitives.primitives.queue.stored import suspects_of
 from durable_primitives.services.ownership import MAX_DELIVERIES, RETRY_SECONDS, Ownership
 from durable_primitives.signals import Signal
 
@@ -61,7 +62,10 @@ class Stream:
         self._lane_heads: set[int] = set()
         """Events with a key that were begun: their lanes wait until their outcomes are committed."""
         self._cancelled: set[int] = set()
-        self._suspects = frozenset(ownership.suspects)
+        self._is_careful = bool(ownership.suspects)
+        """One of the events may have killed the last owner: hold only what runs."""
+        self._suspects = set(ownership.suspects)
+        """Events that may have killed a process, and whose deliveries are not counted yet."""
         self._verdicts: list[_Ended] = []
         self._returned: list[int] = []
         self._in_flight = False
@@ -82,6 +86,7 @@ class Stream:
         if self._owned.held:
             self._changed()
         try:
+            await self._remember_suspects()
             if self._definition.per_instance == 1:
                 await self._slot()
             else:
@@ -236,17 +241,33 @@ class Stream:
             _raise_if_cancelled(failure)
             _log.warning("on_dead_letter failed", instance_id=self.instance, event_id=item.id, error=repr(failure))
 
+    async def _remember_suspects(self) -> None:
+        """Note them before anything starts: it may kill this process too, and they need not be in hand by then."""
+        remembered = suspects_of(self._owned.record)
+        self._suspects |= remembered
+        if not self._suspects.issubset(remembered):
+            await self._suspect()
+
+    async def _suspect(self, *counted: Item) -> None:
+        owned = self._owned
+        outcome = await owned.decide(
+            lambda record: self._orchestrator.suspect(
+                record, owned.versioned(), self._suspects, owned.runtime.now(), *counted
+            )
+        )
+        owned.held = outcome.held
+
     async def _mark(self, item: Item) -> Item | None:
         """Count the delivery of an event that may have killed its last process, before it starts again (law 8)."""
+        # It is in hand: if this process dies now, that alone makes it a suspect.
+        self._suspects.discard(item.seq)
         delivery = max(item.delivery, 1) + 1
         if delivery > MAX_DELIVERIES:
             verdict = self._orchestrator.crashed(self.instance, item, self._owned.runtime.now())
             self._settle(item, verdict)
             return None
         marked = structs.replace(item, delivery=delivery)
-        await self._owned.commit(
-            Transition(instance=self.instance, at=self._owned.runtime.now(), guard=self._owned.fence, mark=(marked,))
-        )
+        await self._suspect(marked)
         return marked
 
     # Outcomes and further events.
@@ -317,7 +338,7 @@ class Stream:
         if self._finished_since:
             self._executor.learn(now - self._busy_since, self._finished_since)
         self._busy_since, self._finished_since = now, 0
-        return self._executor.window if not self._suspects else self._definition.per_instance
+        return self._definition.per_instance if self._is_careful else self._executor.window
 
     def _must_yield(self) -> bool:
         owned = self._owned

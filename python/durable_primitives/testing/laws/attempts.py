@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from durable_primitives.durations import format_ms
 from durable_primitives.errors import DurablePrimitivesError
-from durable_primitives.kernel.transition import Outcome, Transition
+from durable_primitives.kernel.transition import Claim, Outcome, Transition
 from durable_primitives.primitives.buffer.stored import read as read_buffer
 from durable_primitives.primitives.continuous.stored import read as read_continuous
 from durable_primitives.services.ownership import MAX_DELIVERIES
@@ -133,12 +133,25 @@ class CrashLoopsEnd(Observer):
         """How often each instance was given back: that is an outcome."""
         self._deaths: dict[Unit, tuple[int, int]] = {}
         """How many executions in a row had no end, and as of which giving back."""
+        self._silent: set[str] = set()
+        """Instances whose newest owner has neither committed nor begun anything."""
+        self._forgotten: dict[str, int] = {}
+        """How often a queue's owner ended like that: it took the suspicion of its predecessor's events with it."""
+
+    def claimed(self, actor: str, claim: Claim) -> None:
+        instance = claim.record.instance
+        if instance in self._silent and instance.startswith("queue:"):
+            self._forgotten[instance] = self._forgotten.get(instance, 0) + 1
+        self._silent.add(instance)
 
     def committed(self, actor: str, transition: Transition, outcome: Outcome) -> None:
+        if transition.guard is not None and transition.guard.token is not None:
+            self._silent.discard(transition.instance)
         if outcome.released:
             self._given_back[transition.instance] = self._given_back.get(transition.instance, 0) + 1
 
     def begun(self, execution: Execution) -> None:
+        self._silent.discard(execution.instance)
         if execution.role != "execute":
             return
         unit = self.history.unit(execution)
@@ -148,5 +161,5 @@ class CrashLoopsEnd(Observer):
         deaths = deaths + 1 if killed and before == life and not self.history.leases_may_be_lost else 0
         self._deaths[unit] = life, deaths
         delivery = max(getattr(execution.context, "delivery", 0), deaths + 1)
-        if delivery > MAX_DELIVERIES:
+        if delivery > MAX_DELIVERIES + self._forgotten.get(execution.instance, 0):
             self.violated(execution.instance, f"delivery {delivery} of at most {MAX_DELIVERIES}")

@@ -34,7 +34,8 @@ class DueNeverLost(Observer):
         earliest = min(record.dues.values())
         if record.instance.startswith("queue:"):
             earliest = self._first_due(record)
-        late = alarm - max(earliest, transition.at)
+        # What was decided long ago and comes in now can be looked at from now on.
+        late = alarm - max(earliest, self.history.simulation.clock_ms)
         # Who armed it may have been ahead of who looks now.
         if late > 0 and not self.history.clocks_were_set:
             self.violated(record.instance, f"after a commit of {actor} it is looked at {format_ms(late)} too late")

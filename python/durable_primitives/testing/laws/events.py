@@ -166,7 +166,7 @@ class EndsForAReason(Observer):
             self.violated(instance, f"{actor} recorded a success, and no handler had returned")
         elif end == "dead" and last is None and self.history.disturbances < MAX_DELIVERIES:
             self.violated(instance, f"{actor} gave work up that was never tried")
-        elif end == "dead" and last is not None and last.ended == "returned":
+        elif end == "dead" and unit is not None and last is not None and last.ended == "returned" and not unit.void:
             self.violated(instance, f"{actor} gave work up whose handler had returned")
         elif end == "cancelled" and not self._was_cancelled(instance, last):
             self.violated(instance, f"{actor} cancelled work, and nobody had asked for that")

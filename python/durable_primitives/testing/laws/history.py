@@ -8,6 +8,7 @@ from durable_primitives.kernel.ids import split_instance
 from durable_primitives.kernel.record import TERMINATED, Record
 from durable_primitives.kernel.transition import Claim, NewItem, Outcome, Transition
 from durable_primitives.primitives.buffer.stored import flush_id
+from durable_primitives.primitives.buffer.stored import read as read_buffer
 from durable_primitives.primitives.continuous.stored import read as read_continuous
 from durable_primitives.testing.laws.units import Unit, unit_key
 from durable_primitives.testing.simulation import CallInFlight, Execution, Simulation
@@ -29,7 +30,7 @@ class History:
         self.units: dict[tuple[str, object], Unit] = {}
         """Every piece of work that user code was called for."""
         self.latest: dict[str, Execution] = {}
-        """The latest execution of every instance."""
+        """The latest execution of every instance that began under its newest lease."""
         self.in_flight: list[CallInFlight] = []
         """The calls that have no answer yet."""
         self.issued: dict[tuple[str, str], NewItem] = {}
@@ -121,10 +122,16 @@ class History:
             self._end(t.instance, id, "done")
         if t.retire is not None:
             self._end(t.instance, self.flush_id(t.instance, t.retire.segment), t.retire.settlement)
-        if t.put is not None and t.instance.startswith("continuous:") and self.before is not None and self.before.data:
-            owner = t.guard is not None and t.guard.token is not None
+        if t.put is None or self.before is None or self.after is None:
+            return
+        owner = t.guard is not None and t.guard.token is not None
+        if not owner and t.instance.startswith("buffer:"):
+            # A redrive that was asked for need not have happened: the batch may be running again already.
+            for id in set(read_buffer(self.after).redrives).difference(read_buffer(self.before).redrives):
+                self._redriven(t.instance, id)
+        if owner and t.instance.startswith("continuous:") and self.before.data:
             run = read_continuous(self.before)
-            if owner and run.run is not None and self.after is not None and read_continuous(self.after).run is None:
+            if run.run is not None and read_continuous(self.after).run is None:
                 key = f"{t.instance}@{self.before.generation}.{run.epoch}.{run.run_count}"
                 self._end(t.instance, key, "ended")
 
@@ -133,6 +140,11 @@ class History:
         if unit is not None:
             unit.end = end
 
+    def _redriven(self, instance: str, key: object) -> None:
+        unit = self.units.get((instance, key))
+        if unit is not None:
+            unit.again()
+
     def flush_id(self, instance: str, segment: int) -> str:
         """The identity of a batch, as of the commit at hand."""
         record = self.before or self.after
@@ -140,19 +152,29 @@ class History:
 
     def claimed(self, actor: str, claim: Claim) -> None:
         self.clock(actor)
-        self.records[claim.record.instance] = claim.record
+        instance = claim.record.instance
+        before = self.records.get(instance)
+        if before is not None and before.owner is not None:
+            self._taken_over(instance)
+        self.records[instance] = claim.record
+
+    def _taken_over(self, instance: str) -> None:
+        for (whose, _), unit in self.units.items():
+            if whose == instance:
+                unit.void = True
 
     def begun(self, execution: Execution) -> None:
         self.clock(execution.process.name)
         owned = execution.process.running.engine.owned.get(execution.instance)
         if owned is not None:
             self._leases[execution] = owned.token, owned.record.generation
-        if execution.role == "execute":
+        # One that begins without the lease, when another has it, tells nothing of what can be stored.
+        if execution.role == "execute" and not self.is_stale(execution):
             self.latest[execution.instance] = execution
 
     def executing(self, execution: Execution) -> None:
         """After the laws have looked at what was known before it."""
-        if execution.role == "execute":
+        if execution.role == "execute" and not self.is_stale(execution):
             unit = self.unit(execution)
             unit.last, unit.disturbances, unit.retry_at, unit.void = execution, self.disturbances, 0, False
 
@@ -160,18 +182,12 @@ class History:
         if execution.role == "execute":
             unit = self.unit(execution)
             unit.returned += execution.ended == "returned"
-            if unit.last is execution:
-                unit.void = self.is_stale(execution)
 
     def asked(self, call: CallInFlight) -> None:
         self.in_flight.append(call)
         operation = call.call.operation
         key = call.instance, operation
         self.asked_for[key] = self.asked_for.get(key, 0) + 1
-        if operation == "redrive" and call.call.kind == "buffer":
-            unit = self.units.get((call.instance, call.call.request))
-            if unit is not None:
-                unit.again()
         items: tuple[NewItem, ...] = ()
         if operation in ("add", "fold"):
             items = call.call.request

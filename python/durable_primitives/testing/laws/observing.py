@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from msgspec import Struct
@@ -76,7 +77,13 @@ HOOKS: tuple[str, ...] = ("claimed", "arrived", "committed", "begun", "ended", "
 
 def overridden(observer: Observer, hook: str) -> Callable[..., Any] | None:
     """The method, if the law has one of its own."""
-    if getattr(type(observer), hook) is getattr(Observer, hook):
+    law: Any = type(observer)  # mypy does not see that classes can be hashed
+    if hook not in _overridden(law):
         return None
     method: Callable[..., Any] = getattr(observer, hook)
     return method
+
+
+@cache
+def _overridden(law: Any) -> frozenset[str]:
+    return frozenset(hook for hook in HOOKS if getattr(law, hook) is not getattr(Observer, hook))

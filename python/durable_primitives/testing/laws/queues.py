@@ -52,12 +52,18 @@ class LaneOrder(Observer):
         earlier = [
             id or "?"
             for seq, id in self._waiting.get((execution.instance, context.partition_key), {}).items()
-            if seq < context.sequence
+            if seq < context.sequence and not self._is_withdrawn(execution.instance, seq)
         ]
         if earlier:
             self.violated(
                 execution.instance, f"{context.event_id} began before {earlier[0]} of the same partition key had ended"
             )
+
+    def _is_withdrawn(self, instance: str, seq: int) -> bool:
+        """Whether the store knows that a client cancelled it, and its owner has not begun it: it never will."""
+        record, unit = self.history.records.get(instance), self.history.units.get((instance, seq))
+        begun = unit is not None and unit.last is not None and not self.history.is_stale(unit.last)
+        return record is not None and seq in record.cancels and not begun
 
 
 class QueueWidth(Observer):

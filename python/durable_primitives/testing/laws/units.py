@@ -14,13 +14,13 @@ class Unit:
 
     def __init__(self) -> None:
         self.last: Execution | None = None
-        """Its latest execution."""
+        """Its latest execution that began under the newest lease of its instance."""
         self.disturbances = 0
         """`History.disturbances` when that one began."""
         self.returned = 0
         """How many of its executions returned."""
         self.void = False
-        """Its latest execution ended when its lease was another's already."""
+        """Another has taken over since that one began: how it ended need not be stored."""
         self.key: str | None = None
         """Its idempotency key."""
         self.content: Any = None

@@ -62,14 +62,15 @@ class SimulatedStore:
         """Apply, and tell whoever listens, of each transition before the next one is applied."""
         try:
             outcomes = [self._apply(actor, transition) for transition in transitions]
-            _, claims = self.backend.commit_now((), request)
+            claims = () if request is None else self.backend.commit_now((), request)[1]
         except DurablePrimitivesError:
             raise
         except Exception as error:
             # The contract of a transition is broken: never a failure of the store, whatever becomes of its sender.
             self.defects.append(f"{actor}: {type(error).__name__}: {error}")
             raise
-        self.changed()
+        if transitions or claims:
+            self.changed()
         for grant in self.on_claim:
             for claim in claims:
                 grant(actor, claim)
