@@ -21,8 +21,7 @@ from durable_primitives.errors import (
     StorageNotRecognizedError,
     StorageReadOnlyError,
 )
-from durable_primitives.kernel.record import Item
-from durable_primitives.kernel.transition import Removal, Transition
+from durable_primitives.kernel.transition import ClaimRequest, Removal, Transition
 
 from .sqlite_store import QUEUE, append, change, enqueue, opened, stored_ids
 
@@ -74,13 +73,16 @@ def test_failing_disk_leaves_the_outcome_open_and_the_truth_is_read_again(tmp_pa
     assert result.stdout.splitlines() == ["BackendUnavailableError unknown", "['a']", "['a', 'b']"]
 
 
-async def test_item_that_nobody_has_stops_its_batch(tmp_path: Path):
+async def test_item_in_hand_that_is_gone_stops_its_batch(tmp_path: Path):
     """A removal that removes nothing is a defect, and is not counted as one."""
-    ghost = Item(99, None, b"", 0)
-    async with opened(tmp_path / "app.db") as backend:
+    path = tmp_path / "app.db"
+    async with opened(path) as backend:
         await enqueue(backend, "a")
+        _, (claim,) = await backend.commit([], ClaimRequest(owner="me", at=1, lease_ms=60_000, limit=1, take=1))
+        (item,) = claim.items
+        change(path, "DELETE FROM durable_item")
         with pytest.raises(StorageCorruptedError, match="that a worker had in hand"):
-            await backend.commit([Transition(instance=QUEUE, at=1, remove=(Removal(ghost, "done", 9),))])
+            await backend.commit([Transition(instance=QUEUE, at=1, remove=(Removal(item, "done", 9),))])
 
         assert await live_items(backend) == 1
 

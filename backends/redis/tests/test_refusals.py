@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from durable_primitives.errors import StorageFullError, StorageReadOnlyError
-from durable_primitives.kernel.transition import Create, NewItem, Removal, Transition
+from durable_primitives.kernel.transition import ClaimRequest, Create, Guard, NewItem, Outcome, Removal, Transition
 from durable_primitives_redis import RedisBackend
 
 from .conftest import open_backend
@@ -19,6 +19,15 @@ ONE = "queue:orders:1"
 
 def append(size: int = 10) -> Transition:
     return Transition(instance=ONE, at=0, create=Create(status="live"), append=(NewItem("a", b"x" * size),))
+
+
+async def ended(backend: RedisBackend, *appended: NewItem) -> Outcome:
+    """What becomes of the end of the item that is taken here, and of what comes with it."""
+    _, (claim,) = await backend.commit([], ClaimRequest(owner="me", at=0, lease_ms=60_000, limit=1, take=1))
+    guard = Guard(token=claim.record.token)
+    gone = tuple(Removal(item, "done", 10) for item in claim.items)
+    ((outcome,), _) = await backend.commit([Transition(instance=ONE, at=0, guard=guard, remove=gone, append=appended)])
+    return outcome
 
 
 async def test_full_server_refuses_new_work_and_keeps_the_old(
@@ -37,23 +46,20 @@ async def test_full_server_refuses_new_work_and_keeps_the_old(
     assert caught.value.outcome == "not_applied"
     (item,) = await backend.items(ONE, 0, 0, 10)
     assert item.id == "a"
-    ((outcome,), _) = await backend.commit(
-        [Transition(instance=ONE, at=0, remove=(Removal(item, "done", 10),), append=(NewItem("b", b"x"),))]
-    )
-    assert outcome.count == 1
+    outcome = await ended(backend, NewItem("b", b"x"))
+    assert (outcome.verdict, outcome.count) == ("applied", 1)
 
 
 async def test_work_in_hand_ends_on_a_full_server(make_server: Callable[..., Server], opened: AsyncExitStack):
     server = make_server()
     backend = await open_backend(RedisBackend(server.url), opened)
     await backend.commit([append()])
-    (item,) = await backend.items(ONE, 0, 0, 10)
     with server.client() as client:
         client.config_set("maxmemory", "1mb")
 
-        ((outcome,), _) = await backend.commit([Transition(instance=ONE, at=0, remove=(Removal(item, "done", 10),))])
+        outcome = await ended(backend)
 
-    assert outcome.count == 0
+    assert (outcome.verdict, outcome.count) == ("applied", 0)
 
 
 async def test_replica_accepts_no_work(make_server: Callable[..., Server], opened: AsyncExitStack):

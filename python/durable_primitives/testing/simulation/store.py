@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from durable_primitives.errors import DefinitionError, DurablePrimitivesError
 from durable_primitives.kernel.record import Item, Record, Snapshot
-from durable_primitives.kernel.transition import Claim, ClaimRequest, Outcome, Transition
+from durable_primitives.kernel.transition import Claim, ClaimRequest, Outcome, Transition, is_in_hand
 from durable_primitives.spi.backend import Backend, Reply
 
 T = TypeVar("T")
@@ -78,9 +78,18 @@ class SimulatedStore:
 
     def _apply(self, actor: str, transition: Transition) -> Outcome:
         (outcome,), _ = self.backend.commit_now((transition,), None)
+        if outcome.verdict == "conflict":
+            self._look_for_defect(actor, transition)
         for listener in self.on_commit:
             listener(actor, transition, outcome)
         return outcome
+
+    def _look_for_defect(self, actor: str, transition: Transition) -> None:
+        """Whether an owner was refused because it spoke of items that are not in its hands."""
+        record = self.record(transition.instance)
+        taken = () if record is None else record.taken
+        if not is_in_hand(transition, taken):
+            self.defects.append(f"{actor}: {transition.instance}: it spoke of items that are not in its hands: {taken}")
 
     def changed(self) -> None:
         """Find the earliest alarm anew."""
