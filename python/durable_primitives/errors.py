@@ -350,10 +350,26 @@ class StorageNotRecognizedError(StorageError):
 
 
 class StorageCorruptedError(StorageError):
-    """The store is damaged."""
+    """The store is damaged.
+
+    Attributes:
+        instance_id: The instance whose rows cannot be read, if it is known to be those alone: all others go on.
+    """
 
     code = "storage_corrupted"
     help = "stop all workers, keep a copy of the store, and restore a backup"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        backend: str | None = None,
+        outcome: Outcome | None = None,
+        help: str | None = None,
+        instance_id: str | None = None,
+    ) -> None:
+        super().__init__(message, backend=backend, outcome=outcome, help=help)
+        self.instance_id = instance_id
 
 
 class StorageSchemaTooNewError(StorageError):

@@ -10,7 +10,13 @@ from msgspec.structs import replace
 
 from durable_primitives.engine.group_commit import GroupCommit
 from durable_primitives.engine.lanes import MAX_BATCH, MAX_BATCH_BYTES, MAX_JOINED_BYTES
-from durable_primitives.errors import PayloadTooLargeError, StorageBusyError, StorageError, StorageFullError
+from durable_primitives.errors import (
+    PayloadTooLargeError,
+    StorageBusyError,
+    StorageCorruptedError,
+    StorageError,
+    StorageFullError,
+)
 from durable_primitives.kernel.transition import Claim, ClaimRequest, Create, Guard, NewItem, Outcome, Put, Transition
 from durable_primitives.spi import xxh3_64
 from tests.engine.fleet import EPOCH_MS, LEASE, Fleet, Wire, turns
@@ -102,6 +108,28 @@ async def test_a_full_store_refuses_who_adds_and_takes_what_makes_room() -> None
     with pytest.raises(StorageFullError):
         await outcome_of(adding)
     assert instances(wire) == [["0"], ["1", "0"], ["0"]]
+
+
+async def test_a_damaged_instance_fails_those_who_write_to_it_and_nobody_else() -> None:
+    commits, wire = await slow_store()
+    wire.failures += [
+        StorageCorruptedError("damaged", outcome="not_applied", instance_id="queue:q:1"),
+        StorageCorruptedError("damaged", outcome="not_applied", instance_id="queue:q:3"),
+    ]
+    submitted = [commits.submit(event(n)) for n in range(5)]
+    heard = await asyncio.gather(*map(outcome_of, submitted), return_exceptions=True)
+    assert [one.instance_id if isinstance(one, StorageCorruptedError) else "" for one in heard] == [
+        *("", "queue:q:1", "", "queue:q:3", "")
+    ]
+    assert instances(wire) == [["0", "1", "2", "3", "4"], ["0", "2", "3", "4"], ["0", "2", "4"]]
+
+
+async def test_damage_of_the_whole_store_fails_everybody() -> None:
+    commits, wire = await slow_store()
+    wire.failures.append(StorageCorruptedError("damaged", outcome="not_applied"))
+    heard = await asyncio.gather(*(outcome_of(commits.submit(event(n))) for n in range(2)), return_exceptions=True)
+    assert [type(one) for one in heard] == [StorageCorruptedError] * 2
+    assert len(wire.trips) == 1
 
 
 async def test_each_caller_hears_what_became_of_its_own_transition() -> None:

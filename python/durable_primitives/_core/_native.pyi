@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from typing import final
 
+from durable_primitives.errors import StorageCorruptedError
 from durable_primitives.kernel.record import DeadLetter, Item, Record, Snapshot, Tally
 from durable_primitives.kernel.transition import Claim, ClaimRequest, LeaseRef, Outcome, Renewal, Transition
 
@@ -86,7 +87,7 @@ class SQLiteStore:
     def committing(self) -> bool: ...
     def commit(
         self, transitions: Sequence[Transition], request: ClaimRequest | None
-    ) -> tuple[list[Outcome], list[Claim], bool]: ...
+    ) -> tuple[list[Outcome], list[Claim], list[StorageCorruptedError], bool]: ...
     def renew(self, leases: Sequence[LeaseRef], until: int) -> tuple[list[Renewal], bool]: ...
     def sweep(self, now: int, budget: int) -> int: ...
 

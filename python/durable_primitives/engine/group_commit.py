@@ -19,7 +19,7 @@ from typing import Any
 from msgspec import structs
 
 from durable_primitives.engine.lanes import Answer, Entry, Lane
-from durable_primitives.errors import PayloadTooLargeError, StorageError, StorageFullError
+from durable_primitives.errors import PayloadTooLargeError, StorageCorruptedError, StorageError, StorageFullError
 from durable_primitives.kernel.transition import Claim, ClaimRequest, Outcome, Transition, adds
 from durable_primitives.spi import Backend, xxh3_64
 from durable_primitives.spi.backend import Reply
@@ -174,7 +174,11 @@ class GroupCommit:
                 self._depart_soon(self._claim_lane)
 
     async def _commit(self, batch: list[Entry], request: ClaimRequest | None) -> tuple[list[Entry], Reply]:
-        """The reply, and to whom: a full store refuses those who add, and they must not hold up those who make room."""
+        """The reply, and to whom.
+
+        A full store refuses those who add, and they must not hold up those who make room; nor may those who write to a
+        damaged instance hold up anybody else.
+        """
         try:
             return batch, await self._backend.commit([entry.sealed() for entry in batch], request)
         except StorageFullError as error:
@@ -184,6 +188,13 @@ class GroupCommit:
                 raise
             _fail(adding, [], error)
             return rest, await self._backend.commit([entry.sealed() for entry in rest], request)
+        except StorageCorruptedError as error:
+            damaged = [entry for entry in batch if entry.transition.instance == error.instance_id]
+            rest = [entry for entry in batch if entry.transition.instance != error.instance_id]
+            if error.outcome != "not_applied" or not damaged or not (rest or request):
+                raise
+            _fail(damaged, [], error)
+            return await self._commit(rest, request)
         except PayloadTooLargeError:
             return await self._commit_apart(batch, request)
 

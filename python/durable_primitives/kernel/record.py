@@ -21,6 +21,9 @@ TOMBSTONE_MS = 24 * 60 * 60 * 1000
 MAX_LETTERS = 10_000
 """Dead letters that an instance keeps: the next sweep deletes the oldest of those beyond."""
 
+DAMAGED_RECHECK_MS = 300_000
+"""For how long a claim puts off an instance whose stored form it cannot read."""
+
 ITEMS_DUE = "items"
 """The named due that the store keeps by itself: the moment at which an item of the instance can be taken."""
 

@@ -11,6 +11,7 @@ thread), `split`, `gathered` and `raise_failure`.
 from durable_primitives._core import xxh3_64
 from durable_primitives.spi.backend import AuthorityClock, Backend, Capabilities, Reply, Scheduler, Storage
 from durable_primitives.spi.clock import StoreClock
+from durable_primitives.spi.damage import DamageLog, damaged_instance
 from durable_primitives.spi.lifeline import Lifeline
 from durable_primitives.spi.loading import open_backend
 from durable_primitives.spi.opening import check_closed, check_open
@@ -23,6 +24,7 @@ __all__ = [
     "Backend",
     "Bell",
     "Capabilities",
+    "DamageLog",
     "Lifeline",
     "Reply",
     "Runtime",
@@ -34,6 +36,7 @@ __all__ = [
     "Watch",
     "check_closed",
     "check_open",
+    "damaged_instance",
     "gathered",
     "open_backend",
     "raise_failure",

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use durable_sqlite::{Error, Failure, Library, OwnedValue, Store};
+use durable_sqlite::{Damage, Error, Failure, Library, OwnedValue, Store};
 use pyo3::exceptions::PyImportError;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -53,7 +53,12 @@ struct State {
     committing: bool,
 }
 
-type Committed<'py> = (Bound<'py, PyList>, Bound<'py, PyList>, bool);
+type Committed<'py> = (
+    Bound<'py, PyList>,
+    Bound<'py, PyList>,
+    Bound<'py, PyList>,
+    bool,
+);
 
 #[pymethods]
 impl SQLiteStore {
@@ -123,7 +128,11 @@ impl SQLiteStore {
         for claim in &done.claims {
             claims.append(classes.claim(py, claim)?)?;
         }
-        Ok((outcomes, claims, done.nearer))
+        let damaged = PyList::empty(py);
+        for damage in &done.damaged {
+            damaged.append(damaged_instance(py, damage)?)?;
+        }
+        Ok((outcomes, claims, damaged, done.nearer))
     }
 
     fn renew<'py>(
@@ -190,6 +199,7 @@ fn exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
             value.setattr(intern!(py, "sqlite_errorcode"), code)?;
             value
         }
+        Error::Damaged(damage) => damaged_instance(py, damage)?,
         Error::NoItem(_) | Error::Unreadable(_) => {
             let fields = PyDict::new(py);
             fields.set_item("backend", "sqlite")?;
@@ -201,4 +211,10 @@ fn exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
         }
     };
     Ok(PyErr::from_value(value))
+}
+
+fn damaged_instance<'py>(py: Python<'py>, damage: &Damage) -> PyResult<Bound<'py, PyAny>> {
+    py.import("durable_primitives.backends.sqlite.failures")?
+        .getattr("damaged_instance")?
+        .call1((&damage.instance, &damage.reason))
 }

@@ -1,17 +1,20 @@
 //! The instances that one transaction works on.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use durable_core::transition::model::{ClaimRequest, Transition};
+use durable_core::transition::model::{ClaimRequest, DAMAGED_RECHECK_MS, Transition};
 
-use crate::error::Error;
+use crate::error::{Damage, Error};
 use crate::record_cache::{RecordCache, Stored};
-use crate::rows::record_of;
+use crate::rows::{due_of, record_of};
 use crate::shelf::limit_of;
 use crate::sql::Sql;
 use crate::transaction::Transaction;
 use crate::working::Working;
+
+/// Instances that cannot be claimed, by key.
+pub(crate) type Damages = BTreeMap<i64, Damage>;
 
 /// Instances in the order in which they were first named.
 pub(crate) struct Batch<'t> {
@@ -19,6 +22,8 @@ pub(crate) struct Batch<'t> {
     cache: &'t mut RecordCache,
     instances: Vec<Working<'t>>,
     index: HashMap<Arc<str>, usize>,
+    /// Keys of instances, and their next alarm.
+    put_off: Vec<(i64, i64)>,
 }
 
 impl<'t> Batch<'t> {
@@ -32,6 +37,7 @@ impl<'t> Batch<'t> {
             cache,
             instances: Vec::new(),
             index: HashMap::new(),
+            put_off: Vec::new(),
         })
     }
 
@@ -44,6 +50,7 @@ impl<'t> Batch<'t> {
             .chain(&t.remember)
             .chain(&t.cancel)
             .try_for_each(|id| instance.ask(id))
+            .map_err(|error| error.of(&t.instance))
     }
 
     /// An instance, there or not.
@@ -78,24 +85,37 @@ impl<'t> Batch<'t> {
         place
     }
 
-    /// What a worker may claim, the earliest first, the changes of this transaction included.
-    pub(crate) fn due(&mut self, request: &ClaimRequest) -> Result<Vec<Arc<str>>, Error> {
+    /// What a worker may claim, the earliest first, the changes of this transaction included.  What is
+    /// damaged is left out; what is found to be is added to it.
+    pub(crate) fn due(
+        &mut self,
+        request: &ClaimRequest,
+        damaged: &mut Damages,
+    ) -> Result<Vec<Arc<str>>, Error> {
         // Of the stored ones, those in `instances` may no longer be what they were: as many more are read.
-        let limit = request.limit.saturating_add(self.instances.len());
+        let more = self.instances.len() + damaged.len();
+        let limit = request.limit.saturating_add(more);
         let parameters = [
             self.transaction.nk.into(),
             request.at.into(),
             limit_of(limit),
         ];
         let connection = self.transaction.connection;
-        for stored in connection.query(Sql::LoadDueInstances, &parameters, record_of)? {
-            if !self.index.contains_key(&stored.record.instance) {
-                self.put(Working::stored(self.transaction, stored));
+        for found in connection.query(Sql::LoadDueInstances, &parameters, due_of)? {
+            match found {
+                Ok(stored) if self.index.contains_key(&stored.record.instance) => {}
+                Ok(stored) => {
+                    self.put(Working::stored(self.transaction, stored));
+                }
+                Err((ik, damage)) => {
+                    damaged.insert(ik, damage);
+                }
             }
         }
         let mut due: Vec<(i64, i64, &Arc<str>)> = self
             .instances
             .iter()
+            .filter(|one| !damaged.contains_key(&one.ik))
             .filter_map(|one| Some((one.record.alarm()?, one.ik, &one.record.instance)))
             .filter(|&(alarm, _, _)| alarm <= request.at)
             .collect();
@@ -107,6 +127,12 @@ impl<'t> Batch<'t> {
             .collect())
     }
 
+    /// Lets `store` put off what is damaged, so that not every claim looks at it.
+    pub(crate) fn put_off(&mut self, damaged: &Damages, now: i64) {
+        let until = now + DAMAGED_RECHECK_MS;
+        self.put_off = damaged.keys().map(|&ik| (ik, until)).collect();
+    }
+
     /// Writes everything; whether an alarm came nearer.
     pub(crate) fn store(&mut self) -> Result<bool, Error> {
         self.transaction.write_items()?;
@@ -114,6 +140,10 @@ impl<'t> Batch<'t> {
         let mut nearer = false;
         for working in &mut self.instances {
             nearer |= working.store()?;
+        }
+        for &(ik, until) in &self.put_off {
+            let connection = self.transaction.connection;
+            connection.change(Sql::PutOffInstance, &[until.into(), ik.into()])?;
         }
         Ok(nearer)
     }

@@ -19,6 +19,30 @@ pub enum Error {
     NoItem(Place),
     /// A stored value is not what we write there.
     Unreadable(String),
+    /// A stored value of one instance is not what we write there.
+    Damaged(Damage),
+}
+
+/// An instance that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// Its name, as far as that is text.
+    pub instance: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl Error {
+    /// Says whose value it is that cannot be read.
+    pub(crate) fn of(self, instance: &str) -> Self {
+        match self {
+            Self::Unreadable(reason) => Self::Damaged(Damage {
+                instance: instance.to_owned(),
+                reason,
+            }),
+            other => other,
+        }
+    }
 }
 
 impl fmt::Display for Error {
@@ -30,6 +54,9 @@ impl fmt::Display for Error {
                 "an item that a worker had in hand is not in the store (due {due}, rank {rank}, seq {seq})"
             ),
             Self::Unreadable(what) => write!(f, "the store holds what we never write: {what}"),
+            Self::Damaged(Damage { instance, reason }) => {
+                write!(f, "the instance {instance} is damaged: {reason}")
+            }
         }
     }
 }

@@ -29,6 +29,6 @@ mod transaction;
 mod working;
 
 pub use api::Library;
-pub use error::{Error, Failure};
+pub use error::{Damage, Error, Failure};
 pub use statement::OwnedValue;
 pub use store::{Committed, Store};

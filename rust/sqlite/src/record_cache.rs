@@ -14,6 +14,8 @@ const LARGEST_DATA_BYTES: usize = 8192;
 pub(crate) struct Stored {
     pub(crate) ik: i64,
     pub(crate) record: Record,
+    /// Its own, or a later one while it was damaged.
+    pub(crate) alarm: Option<i64>,
 }
 
 /// Records as of the last commit.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use durable_core::transition::model::{DeadLetter, Held, Item, Receipt, Record, Settlement};
 
-use crate::error::Error;
+use crate::error::{Damage, Error};
 use crate::record_cache::Stored;
 use crate::statement::{Row, Value};
 
@@ -37,6 +37,19 @@ fn dues_of(json: &str) -> Result<BTreeMap<Arc<str>, i64>, Error> {
 
 /// A record from its columns, which stand in the order of its fields; its key follows.
 pub(crate) fn record_of(row: &Row<'_>) -> Result<Stored, Error> {
+    stored_of(row).map_err(|error| error.of(&row.lossy_text(0)))
+}
+
+/// The same, and of one that is damaged its key and what is wrong: it does not hide the others.
+pub(crate) fn due_of(row: &Row<'_>) -> Result<Result<Stored, (i64, Damage)>, Error> {
+    match record_of(row) {
+        Ok(stored) => Ok(Ok(stored)),
+        Err(Error::Damaged(damage)) => Ok(Err((row.int(24), damage))),
+        Err(error) => Err(error),
+    }
+}
+
+fn stored_of(row: &Row<'_>) -> Result<Stored, Error> {
     let record = Record {
         instance: row.text(0)?.into(),
         status: row.text(1)?.into(),
@@ -66,6 +79,7 @@ pub(crate) fn record_of(row: &Row<'_>) -> Result<Stored, Error> {
     Ok(Stored {
         ik: row.int(24),
         record,
+        alarm: row.optional_int(25),
     })
 }
 

@@ -59,6 +59,7 @@ statements! {
     MoveItem = file!("move_item");
     MoveReceipt = file!("move_receipt");
     PutLetter = file!("put_letter");
+    PutOffInstance = file!("put_off_instance");
     RescheduleInstance = file!("reschedule_instance");
     SettleBatchedReceipts = file!("settle_batched_receipts");
     SettleLooseReceipts = file!("settle_loose_receipts");

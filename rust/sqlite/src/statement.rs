@@ -201,6 +201,11 @@ impl Row<'_> {
         std::str::from_utf8(bytes).map_err(|error| Error::Unreadable(error.to_string()))
     }
 
+    /// A text, or what is left of it.
+    pub(crate) fn lossy_text(&self, column: c_int) -> String {
+        String::from_utf8_lossy(self.blob(column)).into_owned()
+    }
+
     /// A text or NULL.
     pub(crate) fn optional_text(&self, column: c_int) -> Result<Option<&str>, Error> {
         if self.is_null(column) {

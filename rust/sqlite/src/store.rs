@@ -8,9 +8,9 @@ use durable_core::transition::model::{
 use durable_core::transition::{apply, claim, renew};
 
 use crate::api::Library;
-use crate::batch::Batch;
+use crate::batch::{Batch, Damages};
 use crate::connection::Connection;
-use crate::error::{Error, Failure};
+use crate::error::{Damage, Error, Failure};
 use crate::record_cache::{RecordCache, Stored};
 use crate::shelf::limit_of;
 use crate::sql::Sql;
@@ -24,6 +24,8 @@ pub struct Committed {
     pub outcomes: Vec<Outcome>,
     /// The leases that were given.
     pub claims: Vec<Claim>,
+    /// What is due and cannot be read: it was put off.
+    pub damaged: Vec<Damage>,
     /// An alarm came nearer than it was before.
     pub nearer: bool,
 }
@@ -70,6 +72,37 @@ impl Store {
         transitions: &[Transition],
         request: Option<&ClaimRequest>,
     ) -> Result<Committed, Failure> {
+        let mut damaged = Damages::new();
+        loop {
+            let known = damaged.len();
+            match self.try_commit(transitions, request, &mut damaged) {
+                // What the claim had changed by then is rolled back with the rest, and the rest is done again.
+                Err(Failure {
+                    error: Error::Damaged(_),
+                    ..
+                }) if damaged.len() > known => {}
+                Err(failure) => return Err(failure),
+                Ok((done, nearer)) => {
+                    if !damaged.is_empty() {
+                        self.cache.clear();
+                    }
+                    let damaged = damaged.into_values().collect();
+                    return Ok(Committed {
+                        damaged,
+                        nearer,
+                        ..done
+                    });
+                }
+            }
+        }
+    }
+
+    fn try_commit(
+        &mut self,
+        transitions: &[Transition],
+        request: Option<&ClaimRequest>,
+        damaged: &mut Damages,
+    ) -> Result<(Committed, bool), Failure> {
         self.transact(|batch| {
             let mut done = Committed::default();
             for transition in transitions {
@@ -77,20 +110,25 @@ impl Store {
             }
             for transition in transitions {
                 let instance = batch.instance(&transition.instance)?;
-                let outcome = apply(transition, instance)?;
+                let outcome =
+                    apply(transition, instance).map_err(|error| error.of(&transition.instance))?;
                 instance.touched |= outcome.verdict == "applied";
                 done.outcomes.push(outcome);
             }
             if let Some(request) = request {
-                for name in batch.due(request)? {
+                for name in batch.due(request, damaged)? {
                     let instance = batch.instance(&name)?;
-                    done.claims.push(claim(request, instance)?);
+                    let given = claim(request, instance).map_err(|error| error.of(&name));
+                    if let Err(Error::Damaged(damage)) = &given {
+                        damaged.insert(instance.ik, damage.clone());
+                    }
+                    done.claims.push(given?);
                     instance.touched = true;
                 }
+                batch.put_off(damaged, request.at);
             }
             Ok(done)
         })
-        .map(|(done, nearer)| Committed { nearer, ..done })
     }
 
     /// Extends the leases that are still held: their records' versions, and whether an alarm came nearer.
@@ -105,7 +143,14 @@ impl Store {
         self.transact(|batch| {
             let mut versions = Vec::with_capacity(leases.len());
             for lease in leases {
-                let instance = batch.instance(&lease.instance)?;
+                let instance = match batch.instance(&lease.instance) {
+                    // Nobody can commit anything for it either: its run may as well end.
+                    Err(Error::Damaged(_)) => {
+                        versions.push(None);
+                        continue;
+                    }
+                    found => found?,
+                };
                 let version = renew(&mut instance.record, lease.token, until);
                 instance.touched |= version.is_some();
                 versions.push(version);

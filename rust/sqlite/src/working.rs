@@ -33,7 +33,7 @@ pub(crate) struct Working<'t> {
 impl<'t> Working<'t> {
     /// An instance with a stored record.
     pub(crate) fn stored(transaction: &'t Transaction<'t>, stored: Stored) -> Self {
-        let Stored { ik, record } = stored;
+        let Stored { ik, record, alarm } = stored;
         Self {
             transaction,
             ik,
@@ -41,7 +41,7 @@ impl<'t> Working<'t> {
             known: HashMap::new(),
             touched: false,
             stored_as: Some(ik),
-            alarm: record.alarm(),
+            alarm,
             purge_at: record.purge_at,
             record,
         }
@@ -65,6 +65,7 @@ impl<'t> Working<'t> {
     pub(crate) fn into_stored(self) -> Stored {
         Stored {
             ik: self.ik,
+            alarm: self.record.alarm(),
             record: self.record,
         }
     }

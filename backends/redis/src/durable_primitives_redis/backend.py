@@ -11,11 +11,21 @@ from typing import Any
 from durable_primitives.errors import DefinitionError
 from durable_primitives.kernel.record import DeadLetter, Item, Record, Snapshot, Tally
 from durable_primitives.kernel.transition import ClaimRequest, LeaseRef, Renewal, Transition
-from durable_primitives.spi import Capabilities, Lifeline, Reply, StoreClock, TimedBell, Watch, check_closed, check_open
+from durable_primitives.spi import (
+    Capabilities,
+    DamageLog,
+    Lifeline,
+    Reply,
+    StoreClock,
+    TimedBell,
+    Watch,
+    check_closed,
+    check_open,
+)
 from durable_primitives_redis.address import Address, address_of_client, address_of_url, masked, split_options
 from durable_primitives_redis.checks import check_server, check_settings, settings_for
 from durable_primitives_redis.cluster import ClusterLink
-from durable_primitives_redis.failures import BACKEND
+from durable_primitives_redis.failures import BACKEND, damaged
 from durable_primitives_redis.link import Channel, Link
 from durable_primitives_redis.listener import Listener
 from durable_primitives_redis.partitions import Partitions
@@ -74,6 +84,7 @@ class RedisBackend:
         self._prefix, self._partitions, self._seconds = prefix, partitions, timeout_s
         self._pid = 0
         self._clock = StoreClock()
+        self._damage = DamageLog()
         self._link: Channel | None = None
         self._storage: Storage | None = None
         self._listener: Listener | None = None
@@ -153,6 +164,8 @@ class RedisBackend:
         if not transitions and request is None:
             return (), ()
         reply = await self._bell.follow(storage.committing.commit(transitions, request))
+        if request is not None and reply.damaged:
+            self._damage.tell(map(damaged, reply.damaged), request.at)
         return reply.outcomes, reply.claims
 
     def commit_now(self, transitions: Sequence[Transition], request: ClaimRequest | None = None) -> Reply:

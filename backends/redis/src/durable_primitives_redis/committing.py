@@ -92,6 +92,7 @@ class Committing:
             [*kept, *(claim for reply in replies for claim in reply.claims)],
             min((reply.nearest for reply in replies if reply.nearest is not None), default=None),
             max((reply.micros for reply in replies), default=0),
+            [instance for reply in replies for instance in reply.damaged],
         )
 
     async def _commit_parts(

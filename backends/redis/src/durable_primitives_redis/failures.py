@@ -10,10 +10,12 @@ from durable_primitives.errors import (
     BackendUnavailableError,
     Outcome,
     StorageBusyError,
+    StorageCorruptedError,
     StorageError,
     StorageFullError,
     StorageReadOnlyError,
 )
+from durable_primitives.spi import damaged_instance
 
 BACKEND = "redis"
 
@@ -52,9 +54,22 @@ _CODES_BY_CLASS = {
 """While a connection is made, the client library takes the code off the errors that it has a class for."""
 
 
+_DAMAGED = re.compile(r'DAMAGED "(.*)"')
+
+
+def damaged(instance: str) -> StorageCorruptedError:
+    """What to raise for an instance whose record cannot be read."""
+    return damaged_instance(instance, "its record cannot be read", backend=BACKEND)
+
+
 def refusal(error: Exception, url: str, before: Outcome = "not_applied") -> StorageError:
     """What to raise when the server answered with an error; `before` is what became of earlier sendings."""
     text = one_line(error)
+    if (found := _DAMAGED.search(text)) is not None:
+        # Said before a script's first write.
+        failure = damaged(found[1])
+        failure.outcome = before
+        return failure
     code = _CODES_BY_CLASS.get(type(error).__name__)
     if code == "WRONGPASS" and "required" in text:
         code = "NOAUTH"

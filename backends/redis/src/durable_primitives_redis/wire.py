@@ -44,6 +44,8 @@ class CommitReply(Struct, frozen=True, gc=False, array_like=True):
     """The nearest alarm that came before all others of its partition."""
     micros: int
     """The server's clock, in microseconds."""
+    damaged: list[str]
+    """Instances that were due and cannot be read: they were put off."""
 
 
 class OpenRequest(Struct, frozen=True, gc=False, array_like=True):

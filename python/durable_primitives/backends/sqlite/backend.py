@@ -21,6 +21,7 @@ from durable_primitives.errors import DefinitionError, unknown_option
 from durable_primitives.kernel.record import DeadLetter, Item, Record, Snapshot, Tally
 from durable_primitives.kernel.transition import ClaimRequest, LeaseRef, Renewal, Transition
 from durable_primitives.spi.backend import Capabilities, Reply
+from durable_primitives.spi.damage import DamageLog
 from durable_primitives.spi.opening import check_closed, check_open
 from durable_primitives.spi.waking import Bell, Watch
 
@@ -66,6 +67,7 @@ class SQLiteBackend:
         self._pid = 0
         self._writer: OwnerThread[Writer] | None = None
         self._reader: OwnerThread[Reader] | None = None
+        self._damage = DamageLog()
         self._bell = Bell()
         self._watch = Watch(self._bell, lambda: self._ready(self._reader).run(lambda r: r.next_due()))
         self._listening: bool | None = None
@@ -147,9 +149,11 @@ class SQLiteBackend:
 
     async def commit(self, transitions: Sequence[Transition], request: ClaimRequest | None = None) -> Reply:
         writer = self._ready(self._writer)
-        outcomes, claims, _ = await writer.run(
+        outcomes, claims, damaged, _ = await writer.run(
             lambda w: w.commit(transitions, request), self._notice, self._tell_others
         )
+        if request is not None and damaged:
+            self._damage.tell(damaged, request.at)
         return outcomes, claims
 
     def commit_now(self, transitions: Sequence[Transition], request: ClaimRequest | None = None) -> Reply:

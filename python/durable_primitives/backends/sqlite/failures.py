@@ -15,6 +15,7 @@ from durable_primitives.errors import (
     StorageNotRecognizedError,
     StorageReadOnlyError,
 )
+from durable_primitives.spi import damage
 
 BACKEND = "sqlite"
 
@@ -36,6 +37,19 @@ _UNCERTAIN = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT}
 """When COMMIT itself fails with one of these, the write may or may not have reached the disk."""
 
 
+_NO_TEXT = "Could not decode to UTF-8"
+
+
+def is_unreadable(error: Exception) -> bool:
+    """Whether a value is not what we write there, in a file that SQLite can read: a text that is no UTF-8."""
+    return isinstance(error, UnicodeDecodeError) or str(error).startswith(_NO_TEXT)
+
+
+def damaged_instance(instance: str, reason: object) -> StorageCorruptedError:
+    """What to raise where the rows of one instance cannot be read, and nothing was changed."""
+    return damage.damaged_instance(instance, reason, backend=BACKEND)
+
+
 def storage_error(error: Exception, path: Path, *, committing: bool = False) -> StorageError:
     """What to raise, with `error` as its cause.
 
@@ -44,8 +58,7 @@ def storage_error(error: Exception, path: Path, *, committing: bool = False) -> 
         path: The database.
         committing: COMMIT was under way, so that a failing disk leaves it open whether the write took effect.
     """
-    damaged = isinstance(error, UnicodeDecodeError)
-    cause = sqlite3.SQLITE_CORRUPT if damaged else getattr(error, "sqlite_errorcode", 0) & 0xFF
+    cause = sqlite3.SQLITE_CORRUPT if is_unreadable(error) else getattr(error, "sqlite_errorcode", 0) & 0xFF
     kind, message = _CAUSES.get(cause, (StorageError, "the database {path} refused the change"))
     outcome: Outcome = "unknown" if committing and cause in _UNCERTAIN else "not_applied"
     return kind(f"{message.format(path=path)} ({error})", backend=BACKEND, outcome=outcome)

@@ -8,8 +8,15 @@ from pathlib import Path
 from sqlite3 import Connection
 
 from durable_primitives.backends.sqlite.connection import open_reader
-from durable_primitives.backends.sqlite.failures import ERRORS, storage_error
-from durable_primitives.backends.sqlite.rows import items_of, json_array, letters_of, receipts_of, record_of
+from durable_primitives.backends.sqlite.failures import ERRORS, damaged_instance, is_unreadable, storage_error
+from durable_primitives.backends.sqlite.rows import (
+    items_of,
+    json_array,
+    letters_of,
+    receipts_of,
+    record_of,
+    record_rows,
+)
 from durable_primitives.backends.sqlite.statements import sql
 from durable_primitives.kernel.record import DeadLetter, Item, Record, Snapshot, Tally
 
@@ -28,7 +35,7 @@ class Reader:
         self._connection.close()
 
     def load(self, instance: str, receipts: Sequence[str], letters: Sequence[str]) -> Snapshot:
-        with self._moment() as connection:
+        with self._moment(instance) as connection:
             key, record = self._find(connection, instance)
             if record is None:
                 return Snapshot(None)
@@ -37,7 +44,7 @@ class Reader:
             return Snapshot(record, receipts_of(found), {letter.id: letter for letter in letters_of(buried)})
 
     def items(self, instance: str, segment: int, after: int, limit: int) -> list[Item]:
-        with self._moment() as connection:
+        with self._moment(instance) as connection:
             key, _ = self._find(connection, instance)
             if segment > 0:
                 rows = connection.execute(sql("list_segment_items"), (key, segment, after, limit))
@@ -46,17 +53,17 @@ class Reader:
             return items_of(rows)
 
     def letters(self, instance: str, after: str, limit: int) -> list[DeadLetter]:
-        with self._moment() as connection:
+        with self._moment(instance) as connection:
             key, _ = self._find(connection, instance)
             return letters_of(connection.execute(sql("list_letters"), (key, after, limit)))
 
     def scan(self, prefix: str, after: str, limit: int) -> list[Record]:
         with self._moment() as connection:
             bounds = (self._nk, after, prefix, _after_prefix(prefix), limit)
-            return [record_of(row) for row in connection.execute(sql("scan_instances"), bounds)]
+            return [record_of(row) for row in record_rows(connection, "scan_instances", bounds)]
 
     def tally(self, instance: str, now: int) -> Tally:
-        with self._moment() as connection:
+        with self._moment(instance) as connection:
             key, record = self._find(connection, instance)
             if record is None:
                 return Tally(0, 0, 0, 0, None)
@@ -71,11 +78,11 @@ class Reader:
             return None if alarm is None else int(alarm)
 
     def _find(self, connection: Connection, instance: str) -> tuple[int | None, Record | None]:
-        row = connection.execute(sql("find_instance"), (self._nk, instance)).fetchone()
-        return (None, None) if row is None else (row[24], record_of(row))
+        rows = record_rows(connection, "find_instance", (self._nk, instance))
+        return (rows[0][24], record_of(rows[0])) if rows else (None, None)
 
     @contextmanager
-    def _moment(self) -> Generator[Connection]:
+    def _moment(self, instance: str | None = None) -> Generator[Connection]:
         try:
             self._connection.execute("BEGIN")
             try:
@@ -83,6 +90,8 @@ class Reader:
             finally:
                 self._connection.rollback()
         except ERRORS as error:
+            if instance is not None and is_unreadable(error):
+                raise damaged_instance(instance, error) from error
             raise storage_error(error, self._path) from error
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from sqlite3 import Connection
 from typing import Any, TypeVar
 
 from msgspec import json, structs
 
+from durable_primitives.backends.sqlite.failures import damaged_instance, is_unreadable
+from durable_primitives.backends.sqlite.statements import sql
 from durable_primitives.kernel.record import DeadLetter, Item, Receipt, Record
 
 T = TypeVar("T")
@@ -25,18 +28,48 @@ def json_array(values: Iterable[object]) -> str:
     return _encode(list(values)).decode()
 
 
-def _decoded(decoder: json.Decoder[T], text: str) -> T:
+def record_rows(connection: Connection, name: str, parameters: Sequence[object]) -> list[Row]:
+    """Rows for `record_of`.  A text that is no UTF-8 comes as bytes: one damaged row does not hide the others."""
+    try:
+        return connection.execute(sql(name), parameters).fetchall()
+    except sqlite3.OperationalError as error:
+        if not is_unreadable(error):
+            raise
+    connection.text_factory = _text_or_bytes
+    try:
+        return connection.execute(sql(name), parameters).fetchall()
+    finally:
+        connection.text_factory = str
+
+
+def _text_or_bytes(text: bytes) -> str | bytes:
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return text
+
+
+def instance_of(row: Row) -> str:
+    """The name in the row of a record, also of one that `record_of` refuses."""
+    name: str | bytes = row[0]
+    return name if isinstance(name, str) else name.decode(errors="backslashreplace")
+
+
+def _decoded(decoder: json.Decoder[T], text: str, row: Row) -> T:
     try:
         return decoder.decode(text)
     except Exception as error:
-        # As SQLite itself reports what is wrong in its own part of the file.
-        damage = sqlite3.DatabaseError(f"a column of an instance cannot be read: {error}")
-        damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-        raise damage from error
+        raise damaged_instance(instance_of(row), error) from error
 
 
 def record_of(row: Row) -> Record:
-    """A record from its columns, which stand in the order of its fields."""
+    """A record from its columns, which stand in the order of its fields.
+
+    Raises:
+        StorageCorruptedError: They are not what we write there.
+    """
+    if bytes in (type(row[0]), type(row[1]), type(row[10])):
+        raise damaged_instance(instance_of(row), "a text is no UTF-8")
     return Record(
         instance=row[0],
         status=row[1],
@@ -44,15 +77,15 @@ def record_of(row: Row) -> Record:
         version=row[3],
         generation=row[4],
         held=row[5] == 1,
-        dues=_decoded(_dues_decoder, row[6]),
+        dues=_decoded(_dues_decoder, row[6], row),
         linger_ms=row[7],
         purge_at=row[8],
         token=row[9],
         owner=row[10],
         lease_until=row[11],
         deliveries=row[12],
-        taken=_decoded(_sequences_decoder, row[13]) if row[13] != _NONE else (),
-        cancels=_decoded(_sequences_decoder, row[14]) if row[14] != _NONE else (),
+        taken=_decoded(_sequences_decoder, row[13], row) if row[13] != _NONE else (),
+        cancels=_decoded(_sequences_decoder, row[14], row) if row[14] != _NONE else (),
         sequence=row[15],
         count=row[16],
         segment=row[17],

@@ -11,31 +11,48 @@ from sqlite3 import Connection
 
 from msgspec import structs
 
+from durable_primitives.backends.sqlite.failures import damaged_instance
 from durable_primitives.backends.sqlite.pending import Pending
 from durable_primitives.backends.sqlite.record_cache import RecordCache, Stored
 from durable_primitives.backends.sqlite.rows import (
     Row,
+    instance_of,
     items_of,
     json_array,
     letter_row,
     letters_of,
     record_of,
     record_row,
+    record_rows,
 )
 from durable_primitives.backends.sqlite.statements import sql
 from durable_primitives.backends.sqlite.working import Working
-from durable_primitives.kernel.record import NEVER, DeadLetter, Item, Receipt, Record, Settlement
+from durable_primitives.errors import StorageCorruptedError
+from durable_primitives.kernel.record import DAMAGED_RECHECK_MS, NEVER, DeadLetter, Item, Receipt, Record, Settlement
 from durable_primitives.kernel.transition import ClaimRequest, NewItem, Transition
 
 
 class SQLiteShelf:
-    """One transaction's view of a namespace.  Make it after BEGIN, call `store` before COMMIT."""
+    """One transaction's view of a namespace.  Make it after BEGIN, call `store` before COMMIT.
 
-    def __init__(self, connection: Connection, nk: int, cache: RecordCache) -> None:
+    Args:
+        connection: In a transaction.
+        nk: The namespace.
+        cache: Records as of the last commit.
+        damaged: Those that could not be claimed, by their keys.  `due_records` leaves them out and
+            adds what it finds; `store` puts them off.
+    """
+
+    def __init__(
+        self, connection: Connection, nk: int, cache: RecordCache, damaged: dict[int, StorageCorruptedError]
+    ) -> None:
         self._connection = connection
         self._execute = connection.execute
         self._nk = nk
         self._cache = cache
+        self._damaged = damaged
+        self._unreadable: dict[str, StorageCorruptedError] = {}
+        """Records that were asked for, by instance."""
         self._working: dict[str, Working] = {}
         self._asked: dict[str, list[str]] = {}
         """Event ids that the batch asks for, by instance."""
@@ -73,8 +90,11 @@ class SQLiteShelf:
             else:
                 self._working[instance] = Working(stored.ik, stored.record, stored.alarm, stored=True)
         if missing:
-            for row in self._execute(sql("load_instances"), (self._nk, json_array(missing))):
-                self._working[row[0]] = _working_of(row)
+            for row in record_rows(self._connection, "load_instances", (self._nk, json_array(missing))):
+                try:
+                    self._working[row[0]] = _working_of(row)
+                except StorageCorruptedError as error:
+                    self._unreadable[instance_of(row)] = error
 
     def _load_receipts(self, asked: dict[str, list[str]]) -> None:
         wanted: list[tuple[int, str]] = []
@@ -98,8 +118,13 @@ class SQLiteShelf:
     # Records.
 
     def record(self, instance: str) -> Record | None:
+        """Raises a `StorageCorruptedError` where it cannot be read."""
         working = self._working.get(instance)
-        return None if working is None else working.record
+        if working is not None:
+            return working.record
+        if instance in self._unreadable:
+            raise self._unreadable[instance]
+        return None
 
     def add_record(self, record: Record) -> None:
         working = Working(self._new_key(), record, stored=False)
@@ -121,15 +146,30 @@ class SQLiteShelf:
         """What a worker may claim, the earliest first, the changes of this transaction included."""
         now, wanted = request.at, max(request.limit, 0)
         due = [w for w in self._working.values() if (alarm := w.record.alarm) is not None and alarm <= now]
+        due = [w for w in due if w.ik not in self._damaged]
         # Of the stored ones, those in `_working` may no longer be what they were: as many more are read.
-        limit = wanted + len(self._working)
-        for row in self._execute(sql("load_due_instances"), (self._nk, now, limit)):
-            if row[0] not in self._working:
+        limit = wanted + len(self._working) + len(self._damaged)
+        for row in record_rows(self._connection, "load_due_instances", (self._nk, now, limit)):
+            if row[0] in self._working or row[24] in self._damaged:
+                continue
+            try:
                 due.append(_working_of(row))
+            except StorageCorruptedError as error:
+                self._damaged[row[24]] = error
         due.sort(key=lambda w: (w.record.alarm or 0, w.ik))
         chosen = due[:wanted]
         self._working.update((w.record.instance, w) for w in chosen)
         return [w.record for w in chosen]
+
+    def refuse(self, record: Record, reason: Exception) -> None:
+        """It cannot be claimed: what was done for it must be rolled back."""
+        key = self._working[record.instance].ik
+        self._damaged[key] = damaged_instance(record.instance, reason)
+
+    def put_off(self, now: int) -> None:
+        """Look at what is damaged later, and not in every claim.  Call it after `store`."""
+        until = now + DAMAGED_RECHECK_MS
+        self._connection.executemany(sql("put_off_instance"), [(until, key) for key in self._damaged])
 
     def store(self) -> bool:
         """Write everything; returns whether an alarm came nearer than it was before the transaction."""

@@ -10,9 +10,11 @@ from contextlib import contextmanager, suppress
 from sqlite3 import Connection, Error
 from typing import Protocol
 
+from durable_primitives.backends.sqlite.failures import ERRORS, damaged_instance, is_unreadable
 from durable_primitives.backends.sqlite.record_cache import RecordCache
 from durable_primitives.backends.sqlite.shelf import SQLiteShelf
 from durable_primitives.backends.sqlite.statements import sql
+from durable_primitives.errors import StorageCorruptedError
 from durable_primitives.kernel.apply import apply, claim, renew
 from durable_primitives.kernel.record import MAX_LETTERS
 from durable_primitives.kernel.transition import Claim, ClaimRequest, LeaseRef, Outcome, Renewal, Transition
@@ -42,8 +44,14 @@ class Store(Protocol):
 
     def commit(
         self, transitions: Sequence[Transition], request: ClaimRequest | None
-    ) -> tuple[list[Outcome], list[Claim], bool]:
-        """Apply the transitions and serve the claim; also whether an alarm came nearer."""
+    ) -> tuple[list[Outcome], list[Claim], list[StorageCorruptedError], bool]:
+        """Apply the transitions and serve the claim; what it put off, and whether an alarm came nearer.
+
+        What is due and damaged is put off by `DAMAGED_RECHECK_MS`.
+
+        Raises:
+            StorageCorruptedError: An instance that a transition is for is damaged.
+        """
         ...
 
     def renew(self, leases: Sequence[LeaseRef], until: int) -> tuple[list[Renewal], bool]:
@@ -76,20 +84,40 @@ class PythonStore:
 
     def commit(
         self, transitions: Sequence[Transition], request: ClaimRequest | None
+    ) -> tuple[list[Outcome], list[Claim], list[StorageCorruptedError], bool]:
+        damaged: dict[int, StorageCorruptedError] = {}
+        while True:
+            try:
+                outcomes, claims, nearer = self._commit(transitions, request, damaged)
+            except _Unclaimable:
+                # What its claim had changed by then is rolled back with the rest, and the rest is done again.
+                continue
+            return outcomes, claims, list(damaged.values()), nearer
+
+    def _commit(
+        self,
+        transitions: Sequence[Transition],
+        request: ClaimRequest | None,
+        damaged: dict[int, StorageCorruptedError],
     ) -> tuple[list[Outcome], list[Claim], bool]:
         with self._transaction():
-            shelf = self._shelf()
+            shelf = SQLiteShelf(self._connection, self._nk, self._cache, damaged)
             outcomes = _apply_all(transitions, shelf)
             claims = [] if request is None else _claim_due(request, shelf)
             nearer = shelf.store()
-        self._cache.keep(shelf.stored())
+            if request is not None and damaged:
+                shelf.put_off(request.at)
+        if damaged:
+            self._cache.clear()
+        else:
+            self._cache.keep(shelf.stored())
         return outcomes, claims, nearer
 
     def renew(self, leases: Sequence[LeaseRef], until: int) -> tuple[list[Renewal], bool]:
         with self._transaction():
-            shelf = self._shelf()
+            shelf = SQLiteShelf(self._connection, self._nk, self._cache, {})
             shelf.load_records({ref.instance for ref in leases})
-            answers = [renew(ref, shelf.record(ref.instance), until) for ref in leases]
+            answers = [_renew(ref, shelf, until) for ref in leases]
             for answer in answers:
                 if answer.held:
                     shelf.touch(answer.instance)
@@ -113,9 +141,6 @@ class PythonStore:
         self._cache.clear()
         return gone + len(keys)
 
-    def _shelf(self) -> SQLiteShelf:
-        return SQLiteShelf(self._connection, self._nk, self._cache)
-
     @contextmanager
     def _transaction(self) -> Generator[None]:
         self.committing = False
@@ -131,13 +156,22 @@ class PythonStore:
             raise
 
 
+class _Unclaimable(Exception):
+    """The shelf knows which one."""
+
+
 def _apply_all(transitions: Sequence[Transition], shelf: SQLiteShelf) -> list[Outcome]:
     if not transitions:
         return []
     shelf.load(transitions)
     outcomes: list[Outcome] = []
     for transition in transitions:
-        outcome = apply(transition, shelf)
+        try:
+            outcome = apply(transition, shelf)
+        except ERRORS as error:
+            if is_unreadable(error):
+                raise damaged_instance(transition.instance, error) from error
+            raise
         outcomes.append(outcome)
         if outcome.verdict == "applied":
             shelf.touch(transition.instance)
@@ -147,6 +181,20 @@ def _apply_all(transitions: Sequence[Transition], shelf: SQLiteShelf) -> list[Ou
 def _claim_due(request: ClaimRequest, shelf: SQLiteShelf) -> list[Claim]:
     claims: list[Claim] = []
     for record in shelf.due_records(request):
-        claims.append(claim(record, request, shelf))
+        try:
+            claims.append(claim(record, request, shelf))
+        except ERRORS as error:
+            if not is_unreadable(error):
+                raise
+            shelf.refuse(record, error)
+            raise _Unclaimable from error
         shelf.touch(record.instance)
     return claims
+
+
+def _renew(ref: LeaseRef, shelf: SQLiteShelf, until: int) -> Renewal:
+    try:
+        return renew(ref, shelf.record(ref.instance), until)
+    except StorageCorruptedError:
+        # Nobody can commit anything for it either: its run may as well end.
+        return Renewal(ref.instance, False, 0)

@@ -10,7 +10,7 @@ from durable_primitives.backends.sqlite.connection import BUSY_SECONDS, Durabili
 from durable_primitives.backends.sqlite.failures import BACKEND, ERRORS, storage_error
 from durable_primitives.backends.sqlite.store import Store
 from durable_primitives.backends.sqlite.turn import Turn
-from durable_primitives.errors import BackendUnavailableError
+from durable_primitives.errors import BackendUnavailableError, StorageCorruptedError
 from durable_primitives.kernel.transition import Claim, ClaimRequest, LeaseRef, Outcome, Renewal, Transition
 
 
@@ -38,8 +38,8 @@ class Writer:
 
     def commit(
         self, transitions: Sequence[Transition], request: ClaimRequest | None
-    ) -> tuple[list[Outcome], list[Claim], bool]:
-        """Apply the transitions and serve the claim; also whether an alarm came nearer."""
+    ) -> tuple[list[Outcome], list[Claim], list[StorageCorruptedError], bool]:
+        """Apply the transitions and serve the claim; what it put off, and whether an alarm came nearer."""
         with self._in_turn() as store:
             return store.commit(transitions, request)
 

@@ -25,6 +25,9 @@ pub const TOMBSTONE_MS: i64 = 24 * 60 * 60 * 1000;
 /// Dead letters that an instance keeps: the next sweep deletes the oldest of those beyond.
 pub const MAX_LETTERS: usize = 10_000;
 
+/// For how long a claim puts off an instance whose stored form it cannot read.
+pub const DAMAGED_RECHECK_MS: i64 = 300_000;
+
 /// One instance as it is stored.
 #[derive(Clone, Debug)]
 pub struct Record {

@@ -58,6 +58,8 @@ for index = 1, count do
   local t
   t, offset = read_transition(buffer, offset)
   t.part = parts[place]
+  -- A damaged one ends the script here, where nothing has been written.
+  find_record(t.part, t.instance)
   transitions[index] = t
 end
 
@@ -70,9 +72,9 @@ for index, t in ipairs(transitions) do
   outcomes[index], did = apply(t)
   changed = changed or did
 end
-local claims = {}
+local claims, damaged = {}, {}
 if request then
-  claims = serve_claim(request, partitions)
+  claims, damaged = serve_claim(request, partitions)
 end
 local nearest = store_records()
 if #partitions > 1 then
@@ -80,7 +82,7 @@ if #partitions > 1 then
 end
 local micros = server_micros()
 tell_alarm(channel, client, nearest, micros)
-reply = '\148' .. array_of(outcomes) .. array_of(claims) .. pack(nearest, micros)
+reply = '\149' .. array_of(outcomes) .. array_of(claims) .. pack(nearest, micros) .. array_of(damaged)
 if changed or #claims > 0 then
   keep_reply(reply_key, number, reply)
 end

@@ -13,8 +13,8 @@ write_when_full()
 local answers = {}
 for index, ref in ipairs(refs) do
   local instance, token = ref[1], ref[2]
-  local w = find_record(partition_prefix(places[index]), instance)
-  if w.exists and w.owner and w.token == token then
+  local readable, w = pcall(find_record, partition_prefix(places[index]), instance)
+  if readable and w.exists and w.owner and w.token == token then
     w.lease_until = horizon
     touch(w)
     answers[index] = '\147' .. pack(instance, true, w.version)

@@ -44,21 +44,30 @@ local function find_due(partitions, at, limit)
   return due
 end
 
--- Give out what is due in some partitions, the earliest first, as far as the reply has room; returns packed claims.
+local DAMAGED_RECHECK_MS = 300000
+
+-- Give out what is due in some partitions, the earliest first, as far as the reply has room; returns packed claims, and
+-- the names of those that it put off because they are damaged.
 local function serve_claim(request, partitions)
   local owner, at, lease_ms, limit, wanted = unpack(request)
   local due = find_due(partitions, at, limit)
   table.sort(due, function(a, b)
     return a.alarm < b.alarm or (a.alarm == b.alarm and a.place < b.place)
   end)
-  local claims = {}
+  local claims, damaged = {}, {}
   for index = 1, math.min(limit, #due) do
-    if index > 1 and not has_room() then
+    if #claims > 0 and not has_room() then
       break
     end
-    local w = find_record(due[index].part, due[index].instance)
-    note_sent(#w.data)
-    claims[index] = claim(w, owner, at, lease_ms, wanted)
+    local part, instance = due[index].part, due[index].instance
+    local readable, w = pcall(find_record, part, instance)
+    if readable then
+      note_sent(#w.data)
+      claims[#claims + 1] = claim(w, owner, at, lease_ms, wanted)
+    else
+      put_off(part, instance, at + DAMAGED_RECHECK_MS)
+      damaged[#damaged + 1] = pack(instance)
+    end
   end
-  return claims
+  return claims, damaged
 end

@@ -60,13 +60,24 @@ local function alarm_of(w)
   return earliest
 end
 
--- The working record of an instance; one that does not exist has the fields of a new one.
+-- The working record of a row; nil if it is not what `record_row` writes.
+local function parse_record(part, instance, row)
+  local ok, w = pcall(function()
+    return working(part, instance, true, cmsgpack.unpack(row))
+  end)
+  if ok and type(w.dues) == 'table' and type(w.cancels) == 'table' and w.newest_at then
+    return w
+  end
+end
+
+-- The working record of an instance; one that does not exist has the fields of a new one.  A damaged one ends the
+-- script with an error that names it (`failures.py`).
 local function find_record(part, instance)
   local w = records[instance]
   if not w then
     local row = call('GET', part .. 'record:' .. instance)
     if row then
-      w = working(part, instance, true, cmsgpack.unpack(row))
+      w = parse_record(part, instance, row) or error('DAMAGED "' .. instance .. '"', 0)
       w.stored_alarm = alarm_of(w)
     else
       w = working(part, instance, false, '', EMPTY_BYTES, 0, 1, false, {}, nil, nil, 0, nil, 0, 0, {}, {}, 0, 0, 0, 0,
@@ -92,16 +103,27 @@ end
 -- where only a look can tell.
 local earliest_before, earliest_now = {}, {}
 
-local function store_alarm(w)
-  local alarm, part = alarm_of(w), w.part
-  if alarm == w.stored_alarm then
-    return
-  end
+local function note_earliest(part)
   if not earliest_before[part] then
     local first = call('ZRANGE', part .. 'alarm', 0, 0, 'WITHSCORES')
     earliest_before[part] = first[2] and tonumber(first[2]) or NEVER
     earliest_now[part] = earliest_before[part]
   end
+end
+
+-- Look at a damaged instance later, and not in every claim.
+local function put_off(part, instance, horizon)
+  note_earliest(part)
+  earliest_now[part] = false
+  call('ZADD', part .. 'alarm', digits(horizon), instance)
+end
+
+local function store_alarm(w)
+  local alarm, part = alarm_of(w), w.part
+  if alarm == w.stored_alarm then
+    return
+  end
+  note_earliest(part)
   local earliest = earliest_now[part]
   if earliest and (alarm or NEVER) <= earliest then
     earliest_now[part] = alarm
