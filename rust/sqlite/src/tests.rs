@@ -235,11 +235,12 @@ fn rows_of_any_number_leave_in_few_statements() {
 fn an_error_in_the_middle_leaves_nothing_of_the_batch() {
     let Some(database) = database() else { return };
     let mut store = database.store();
-    store.commit(&[append(&["a"])], None).unwrap();
+    store.commit(&[append(&["a"])], Some(&request())).unwrap();
     let ghost = Transition {
         remove: vec![Removal {
             item: Held {
-                place: (0, 0, 99),
+                // It is in hand, and its row is elsewhere.
+                place: (0, 7, 1),
                 id: None,
             },
             settlement: Settlement::Done,
@@ -248,7 +249,7 @@ fn an_error_in_the_middle_leaves_nothing_of_the_batch() {
         ..append(&[])
     };
     let failure = store.commit(&[append(&["b"]), ghost], None).unwrap_err();
-    assert_eq!(failure.error, Error::NoItem((0, 0, 99)));
+    assert_eq!(failure.error, Error::NoItem((0, 7, 1)));
     assert!(!store.in_transaction());
     // Neither in the file nor in what the store remembers of its records.
     assert_eq!(database.count("durable_item"), OwnedValue::Int(1));
