@@ -219,6 +219,10 @@ fn transition(store: &MemoryStore, instance: &str, now: i64, words: &[Word]) -> 
             Word::Release(idle) => t.release = if idle { Release::Idle } else { Release::Yes },
         }
     }
+    if t.erase && t.create.is_none() {
+        // Nobody sends events to what is erased and not created anew.
+        t.append.clear();
+    }
     t
 }
 
