@@ -11,6 +11,7 @@ from durable_primitives.kernel.transition import Burial, ClaimRequest, Create, G
 from durable_primitives.spi import SystemRuntime
 from durable_primitives_cloudflare.remote import RemoteBackend
 from durable_primitives_cloudflare.remote.partitions import MAX_TRANSITION
+from durable_primitives_cloudflare.remote.wire import parts_of
 
 from .conftest import open_backend
 from .host import Host
@@ -86,12 +87,26 @@ async def test_events_that_are_together_longer_than_a_request_are_buried_at_once
 
 
 async def test_long_letter_is_read_and_replaced_whole(backend: RemoteBackend):
+    """In parts: an object has little memory."""
     first, second = bytes(20_000_000), b"x" * 16_000_000
     for payload in (first, second):
         await backend.commit([burial_of_a_batch(payload)])
+        before = (await backend.usage()).requests
 
         assert (await backend.load(BATCH, letters=["batch"])).letters["batch"].payload == payload
+        assert (await backend.usage()).requests - before == 2 + len(parts_of(payload))
         assert [letter.payload for letter in await backend.letters(BATCH, "", 10)] == [payload]
+
+
+async def test_letters_that_are_more_than_one_answer_come_in_several(backend: RemoteBackend):
+    for name in "abc":
+        letter = Burial(name, None, bytes(6_000_000), 3, "{}", 50, now() + MONTH_MS)
+        await backend.commit([Transition(instance=BATCH, at=now(), create=LIVE, bury=(letter,))])
+    before = (await backend.usage()).requests
+
+    assert [letter.id for letter in await backend.letters(BATCH, "", 10)] == ["a", "b", "c"]
+    # Two pages; the second look at the usage is the third request.
+    assert (await backend.usage()).requests - before == 3
 
 
 async def test_what_was_sent_ahead_of_a_refused_burial_is_swept(
@@ -107,3 +122,9 @@ async def test_what_was_sent_ahead_of_a_refused_burial_is_swept(
     assert outcome.verdict == "fenced"
     assert sent.rows_written - before.rows_written == 10
     assert (await backend.usage()).rows_written - sent.rows_written == 10
+
+    # A burial that is applied leaves nothing behind.
+    await backend.commit([burial_of_a_batch(bytes(10 * LONG))])
+    buried = await backend.usage()
+    await backend.sweep(now(), 100)
+    assert (await backend.usage()).rows_written == buried.rows_written
