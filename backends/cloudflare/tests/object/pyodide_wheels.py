@@ -51,19 +51,20 @@ def ours(folder: Path) -> list[Path]:
     if built:
         return sorted(path for one in built.split(os.pathsep) for path in Path(one).glob("*-none-any.whl"))
     return [
-        _zipped(folder, "python", "durable_primitives"),
+        _zipped(folder, "python", "durable_primitives", "durable_primitives_pytest"),
         _zipped(folder, "backends/cloudflare/src", "durable_primitives_cloudflare"),
     ]
 
 
-def _zipped(folder: Path, source: str, package: str) -> Path:
-    """The sources in the shape of a wheel."""
+def _zipped(folder: Path, source: str, package: str, *further: str) -> Path:
+    """The sources in the shape of a wheel, named after the first package in it."""
     staging = folder / package / "wheel"
     known = distribution(package)
     for name in ("METADATA", "entry_points.txt"):
         (staging / f"{package}-0.dist-info").mkdir(parents=True, exist_ok=True)
         (staging / f"{package}-0.dist-info" / name).write_text(known.read_text(name) or "")
     ignore = shutil.ignore_patterns("*.so", "*.pyd", "__pycache__")
-    shutil.copytree(ROOT / source / package, staging / package, ignore=ignore)
+    for one in (package, *further):
+        shutil.copytree(ROOT / source / one, staging / one, ignore=ignore)
     archive = shutil.make_archive(str(folder / package / "wheel"), "zip", staging)
     return Path(archive).rename(folder / f"{package}-0-py3-none-any.whl")

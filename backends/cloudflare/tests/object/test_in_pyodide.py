@@ -57,10 +57,10 @@ def test_suite_passes(folders: tuple[str, ...], at_least: int, tmp_path: Path, c
         check=False,
         env={**os.environ, "CI": ""},
     )
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
     found = re.search(r"(\d+) passed", done.stdout)
     with capsys.disabled():
         sys.stdout.write(f"\nin Pyodide: {done.stdout.strip().splitlines()[-1]}\n")
 
-    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
     assert found is not None
     assert int(found[1]) >= at_least

@@ -141,7 +141,10 @@ async def test_what_is_more_than_one_answer_comes_in_several(backend: RemoteBack
     for number in range(12):
         await backend.commit([append(NewItem(f"event-{number}", bytes(1_000_000)))])
 
+    before = (await backend.usage()).requests
     assert [item.seq for item in await backend.items(ONE, 0, 0, 100)] == list(range(1, 13))
+    # Two pages; the second look at the usage is the third request.
+    assert (await backend.usage()).requests - before == 3
     now = SystemRuntime().now()
     _, (claim,) = await backend.commit((), ClaimRequest(owner="w", at=now, lease_ms=60_000, limit=1, take=100))
     assert 0 < len(claim.items) < 12

@@ -228,13 +228,13 @@ async def test_a_call_ends_a_wait(host: Host, prefix: str, listening: RemoteBack
     await asyncio.wait_for(waiting, 30)
 
 
-@pytest.mark.parametrize("part", ["body", "time", "nonce", "key", "nothing", "old", "engine's key"])
+@pytest.mark.parametrize("part", ["body", "time", "nonce", "key", "nothing", "old", "early", "engine's key"])
 async def test_a_call_that_the_host_did_not_sign_is_refused(
     host: Host, prefix: str, listening: RemoteBackend, part: str
 ):
     url, body = call_of(host, prefix)
     key = {"key": OTHER_KEY, "engine's key": host.engine_keys}.get(part, host.host_keys)
-    headers = signed(key, CALLBACK_PATH, body, at=now() - (61_000 if part == "old" else 0))
+    headers = signed(key, CALLBACK_PATH, body, at=now() + {"old": -61_000, "early": 61_000}.get(part, 0))
     if part == "time":
         headers["x-dp-time"] = str(int(headers["x-dp-time"]) + 1)
     elif part == "nonce":

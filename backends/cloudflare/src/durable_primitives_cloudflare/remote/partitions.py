@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct, structs
 
@@ -46,10 +46,9 @@ class Partitions:
 
     async def commit(self, transitions: Sequence[Transition], request: ClaimRequest | None) -> wire.CommitReply:
         """One request for all of it where the store is one object."""
-        packed = [wire.packed(transition) for transition in transitions]
-        largest = max(map(len, packed), default=0)
-        if largest > MAX_TRANSITION:
-            raise PayloadTooLargeError(largest, MAX_TRANSITION, "encoded change of one instance")
+        packed, uploads = _packed(transitions)
+        for index, payloads in uploads.items():
+            await self._upload(self._place(transitions[index].instance), payloads)
         if self._count == 1:
             return await self._commit_at(0, packed, request)
         members = split(self._place(transition.instance) for transition in transitions)
@@ -72,6 +71,12 @@ class Partitions:
                     error.outcome = "unknown"
                 raise
         return _joined(replies, [outcomes[index] for index in range(len(transitions))])
+
+    async def _upload(self, place: int, payloads: Mapping[str, bytes]) -> None:
+        """Send ahead what is too long for one request.  If no commit speaks of it within an hour, a sweep takes it."""
+        for name, payload in payloads.items():
+            for number, part in enumerate(wire.parts_of(payload)):
+                await self._call(place, "upload", (name, number, part))
 
     async def _claim(self, request: ClaimRequest) -> list[wire.CommitReply]:
         """Ask those partitions that have the earliest alarms, until nothing more is due."""
@@ -145,9 +150,8 @@ class Partitions:
     async def load(self, instance: str, receipts: Sequence[str], letters: Sequence[str]) -> Snapshot:
         """See `durable_primitives.spi.Storage`, as for the others."""
         reply = wire.read_load(await self._ask(instance, "load", (instance, receipts, letters)))
-        return Snapshot(
-            reply.record, {one.id: one for one in reply.receipts}, {letter.id: letter for letter in reply.letters}
-        )
+        whole = await self._whole(instance, reply.letters)
+        return Snapshot(reply.record, {one.id: one for one in reply.receipts}, {letter.id: letter for letter in whole})
 
     async def items(self, instance: str, segment: int, after: int, limit: int) -> Sequence[Item]:
         found: list[Item] = []
@@ -164,9 +168,23 @@ class Partitions:
         found: list[DeadLetter] = []
         more = True
         while more and len(found) < limit:
-            start = found[-1].id if found else after
-            page, more = wire.read_letters(await self._ask(instance, "letters", (instance, start, limit - len(found))))
-            found += page
+            page, more = wire.read_letters(await self._ask(instance, "letters", (instance, after, limit - len(found))))
+            found += await self._whole(instance, page)
+            after = page[-1][0].id if page else after
+        return found
+
+    async def _whole(self, instance: str, sent: Sequence[wire.SentLetter]) -> list[DeadLetter]:
+        """With the payloads that are longer than a reply; one that left meanwhile is left out."""
+        found: list[DeadLetter] = []
+        for letter, count in sent:
+            parts = [letter.payload]
+            for number in range(count):
+                part = wire.read_part(await self._ask(instance, "letter_part", (instance, letter.id, number)))
+                if part is None:
+                    break
+                parts.append(part)
+            else:
+                found.append(structs.replace(letter, payload=b"".join(parts)))
         return found
 
     async def scan(self, prefix: str, after: str, limit: int) -> Sequence[Record]:
@@ -219,6 +237,23 @@ def _torn(error: PayloadTooLargeError) -> StorageError:
     return StorageError(str(error), backend=BACKEND, outcome="unknown")
 
 
+def _packed(transitions: Sequence[Transition]) -> tuple[list[bytes], dict[int, dict[str, bytes]]]:
+    """What goes in requests, and by position what has to be sent ahead of it.
+
+    Raises:
+        PayloadTooLargeError: One is too long even so.
+    """
+    packed = [wire.packed(transition) for transition in transitions]
+    uploads: dict[int, dict[str, bytes]] = {}
+    for index, transition in enumerate(transitions):
+        if len(packed[index]) > MAX_TRANSITION:
+            packed[index] = wire.packed(transition, uploads.setdefault(index, {}))
+    largest = max(map(len, packed), default=0)
+    if largest > MAX_TRANSITION:
+        raise PayloadTooLargeError(largest, MAX_TRANSITION, "encoded change of one instance")
+    return packed, uploads
+
+
 def _in_parts(transitions: Sequence[bytes]) -> list[Sequence[bytes]]:
     """In their order, each part within `PART_BYTES` if it can be."""
     parts: list[Sequence[bytes]] = []
@@ -240,5 +275,4 @@ def _joined(replies: Sequence[wire.CommitReply], outcomes: list[Outcome]) -> wir
         outcomes,
         [claim for reply in replies for claim in reply.claims],
         min((reply.nearest for reply in replies if reply.nearest is not None), default=None),
-        min((reply.head for reply in replies if reply.head is not None), default=None),
     )

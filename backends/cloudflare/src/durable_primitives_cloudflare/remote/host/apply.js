@@ -147,11 +147,12 @@ class Change {
       left.add(item.seq);
     }
     for (const burial of t.bury) {
+      const payload = burial.payload ?? rows.payload(record, burial.item);
       if (burial.item !== null) {
         this.settle(burial.item, "dead", burial.expires_at);
         left.add(burial.item.seq);
       }
-      const { id, payload, attempts, error, count, expires_at, item } = burial;
+      const { id, attempts, error, count, expires_at, item } = burial;
       rows.keepLetter(record, {
         id, payload, attempts, error, count, expires_at, failed_at: t.at,
         lane: item?.lane ?? null, rank: item?.rank ?? 0, at: item?.at ?? t.at,

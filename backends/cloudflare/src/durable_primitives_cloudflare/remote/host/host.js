@@ -30,6 +30,7 @@ const CALL_TIMEOUT_MS = 10_000;
 const MOST_ANSWERS = 10_000;
 const ANSWERS_BYTES = 16 << 20;
 const WALK_ROWS = 100_000;
+const UPLOAD_MS = 60 * 60_000;
 
 export class DurablePrimitivesStore extends DurableObject {
   constructor(ctx, env) {
@@ -110,7 +111,13 @@ export class DurablePrimitivesStore extends DurableObject {
       return wire.writeClaim(claim(record, request, this.rows));
     });
     const nearest = this.#store(working);
-    return [outcomes, claims, nearest, this.rows.nextAlarm()];
+    return [outcomes, claims, nearest];
+  }
+
+  // A part of what is too long for one request; a commit says what becomes of it.
+  upload([name, part, payload]) {
+    this.#change(() => this.rows.upload(name, part, wire.toBytes(payload), Date.now()));
+    return null;
   }
 
   renew([leases, until]) {
@@ -136,6 +143,7 @@ export class DurablePrimitivesStore extends DurableObject {
 
   sweep([now, budget]) {
     return this.#change(() => {
+      this.rows.dropUploads(Date.now() - UPLOAD_MS);
       const old = this.rows.oldLetters(now, budget);
       for (const letter of old) this.rows.dropLetter(letter, letter.id);
       let gone = old.length;
@@ -163,7 +171,7 @@ export class DurablePrimitivesStore extends DurableObject {
     return [
       record === null ? null : wire.writeRecord(record),
       found(receipts, (...where) => this.rows.receipt(...where)).map(wire.writeReceipt),
-      found(letters, (...where) => this.rows.letter(...where)).map(wire.writeLetter),
+      found(letters, (...where) => this.rows.letterToSend(...where)).map(wire.writeLetter),
     ];
   }
 
@@ -175,6 +183,11 @@ export class DurablePrimitivesStore extends DurableObject {
   letters([instance, after, limit]) {
     const [found, more] = this.rows.letters(instance, after, limit);
     return [found.map(wire.writeLetter), more];
+  }
+
+  letterPart([instance, id, part]) {
+    const found = this.rows.letterPart(instance, id, part);
+    return found === null ? null : wire.toBase64(found);
   }
 
   scan([prefix, after, limit]) {
@@ -247,7 +260,7 @@ const host = DurablePrimitivesStore.prototype;
 const VERBS = {
   __proto__: null,
   open: host.open, commit: host.commit, renew: host.renew, sweep: host.sweep, load: host.load, items: host.items,
-  letters: host.letters, scan: host.scan, tally: host.tally, due: host.due, next_due: host.nextDue, usage: host.counted,
+  letters: host.letters, letter_part: host.letterPart, upload: host.upload, scan: host.scan, tally: host.tally, due: host.due, next_due: host.nextDue, usage: host.counted,
 };
 
 // The last answer to each client.  Whoever asks again for one that is no longer here is told so, and never served twice.

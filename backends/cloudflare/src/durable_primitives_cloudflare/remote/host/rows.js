@@ -43,6 +43,9 @@ const SCHEMA = `
     instance TEXT NOT NULL, id TEXT NOT NULL, part INTEGER NOT NULL, payload BLOB NOT NULL,
     PRIMARY KEY (instance, id, part)
   ) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS upload (
+    name TEXT NOT NULL, part INTEGER NOT NULL, at INTEGER NOT NULL, payload BLOB NOT NULL, PRIMARY KEY (name, part)
+  ) WITHOUT ROWID;
 `;
 const AWAY = "SELECT value FROM json_each(?2)";
 
@@ -196,6 +199,10 @@ export class Rows {
     );
   }
 
+  payload(record, { due, rank, seq }) {
+    return new Uint8Array(this.findItem(record, due, rank, seq).payload);
+  }
+
   // Within one due time and rank the key knows it; there are few of those.
   oldest({ instance, taken }) {
     const away = JSON.stringify(taken);
@@ -306,11 +313,22 @@ export class Rows {
     );
   }
 
-  // Dead letters.  A batch may be longer than a row.
+  // Dead letters.  A batch may be longer than a row, a reply, and a request: then it comes and goes in parts.
 
   letter({ instance }, id) {
     const row = this.first("SELECT * FROM letter WHERE instance = ? AND id = ?", instance, id);
-    return row === null ? null : this.#whole(row);
+    return row === null ? null : { ...row, payload: this.#whole(row), parts: 0 };
+  }
+
+  letterToSend({ instance }, id) {
+    const row = this.first("SELECT * FROM letter WHERE instance = ? AND id = ?", instance, id);
+    return row === null ? null : this.#toSend(row);
+  }
+
+  letterPart(instance, id, part) {
+    return this.first(
+      "SELECT payload FROM letter_part WHERE instance = ? AND id = ? AND part = ?", instance, id, part,
+    )?.payload ?? null;
   }
 
   letters(instance, after, limit) {
@@ -321,10 +339,16 @@ export class Rows {
     );
     for (const row of rows) {
       if (bytes > REPLY_BYTES) return [found, true];
-      found.push(this.#whole(row));
+      found.push(this.#toSend(row));
       bytes += found.at(-1).payload.byteLength + 1;
     }
     return [found, false];
+  }
+
+  // With its payload, or with the number of parts in which to ask for it.
+  #toSend(row) {
+    if (row.parts * PART_BYTES > REPLY_BYTES) return { ...row, payload: new Uint8Array(0) };
+    return { ...row, payload: this.#whole(row), parts: 0 };
   }
 
   #whole(row) {
@@ -337,25 +361,48 @@ export class Rows {
       payload.set(new Uint8Array(part.payload), at);
       at += part.payload.byteLength;
     }
-    return { ...row, payload };
+    return payload;
   }
 
   keepLetter(record, letter) {
     this.dropLetter(record, letter.id);
-    const payload = toBytes(letter.payload);
     fits(record.instance, letter.id, letter.lane, letter.error);
-    let parts = 0;
-    for (let at = 0; at < payload.length; at += PART_BYTES) {
-      const part = payload.slice(at, at + PART_BYTES);
-      fits(record.instance, letter.id, part);
-      this.all("INSERT INTO letter_part VALUES (?, ?, ?, ?)", record.instance, letter.id, parts, part);
-      parts += 1;
-    }
+    const { payload } = letter;
+    const parts = payload instanceof Uint8Array
+      ? this.#keepParts(record, letter.id, payload) : this.#takeUpload(record, letter.id, payload);
     this.all(
       "INSERT INTO letter VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
       record.instance, letter.id, letter.lane, letter.rank, letter.at, letter.failed_at, letter.attempts, letter.error,
       letter.count, letter.expires_at, parts,
     );
+  }
+
+  #keepParts({ instance }, id, payload) {
+    let parts = 0;
+    for (let at = 0; at < payload.length; at += PART_BYTES) {
+      const part = payload.slice(at, at + PART_BYTES);
+      fits(instance, id, part);
+      this.all("INSERT INTO letter_part VALUES (?, ?, ?, ?)", instance, id, parts, part);
+      parts += 1;
+    }
+    return parts;
+  }
+
+  #takeUpload({ instance }, id, { name, parts }) {
+    fits(instance, id, { byteLength: PART_BYTES });
+    const query = "INSERT INTO letter_part SELECT ?, ?, part, payload FROM upload WHERE name = ?";
+    if (this.run(query, instance, id, name) !== parts) throw new Error("what was sent ahead is no longer here");
+    this.all("DELETE FROM upload WHERE name = ?", name);
+    return parts;
+  }
+
+  upload(name, part, payload, now) {
+    if (payload.length > PART_BYTES) throw new TooLargeError(payload.length, PART_BYTES);
+    this.all("INSERT OR REPLACE INTO upload VALUES (?, ?, ?, ?)", name, part, now, payload);
+  }
+
+  dropUploads(until) {
+    this.all("DELETE FROM upload WHERE at <= ?", until);
   }
 
   dropLetter({ instance }, id) {

@@ -10,6 +10,7 @@ export const RECORD = fields(
 const ITEM = fields("seq id payload at lane due rank segment attempt delivery error blocks");
 const RECEIPT = fields("id seq position due rank segment settlement expires_at");
 const LETTER = fields("id payload lane rank at failed_at attempts error count expires_at");
+const UPLOAD = fields("name parts");
 const OUTCOME = fields(
   "verdict created version generation count accepted items cleared cancelled cancels held released dues",
 );
@@ -46,6 +47,11 @@ const write = (names, row) => names.map((name) => row[name] ?? null);
 const readAt = (row) => ({ ...row, at: Math.min(row.at, NEVER - 1) });
 const readDue = (row) => (row.due > NEVER ? { ...row, due: NEVER } : row);
 const writeDue = (row) => (row.due === NEVER ? { ...row, due: NEVER_ON_THE_WIRE } : row);
+// The bytes of a dead letter; or null: they are those of its item; or where they are that were sent ahead.
+const readBuried = (payload) => {
+  if (payload === null) return null;
+  return Array.isArray(payload) ? read(UPLOAD, payload) : toBytes(payload);
+};
 const readItem = (row) => (row === null ? null : readDue(read(ITEM, row)));
 
 export function readTransition(row) {
@@ -59,6 +65,9 @@ export function readTransition(row) {
   for (const part of [...t.remove, ...t.reschedule, ...t.bury]) {
     part.item = readItem(part.item);
   }
+  for (const burial of t.bury) {
+    burial.payload = readBuried(burial.payload);
+  }
   t.mark = t.mark.map(readItem);
   return t;
 }
@@ -68,7 +77,9 @@ export const writeRecord = (record) => write(RECORD, record);
 export const writeReceipt = (receipt) => write(RECEIPT, writeDue(receipt));
 export const writeItem = (item) =>
   write(ITEM, writeDue({ ...item, payload: toBase64(item.payload), blocks: item.blocks !== 0 }));
-export const writeLetter = (letter) => write(LETTER, { ...letter, payload: toBase64(letter.payload) });
+// With the number of parts in which to ask for its payload; 0: it is here.
+export const writeLetter = (letter) =>
+  [write(LETTER, { ...letter, payload: toBase64(letter.payload) }), letter.parts];
 export const writeClaim = (claim) => [writeRecord(claim.record), claim.items.map(writeItem), claim.suspects];
 export const writeOutcome = (outcome) =>
   write(OUTCOME, {
