@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
@@ -79,3 +80,28 @@ async def test_pauses_of_the_server_under_load_change_nothing(make_server: Calla
         await load.more()
 
     load.check()
+
+
+async def test_connection_to_a_server_that_reads_no_more_is_gone_when_the_backend_is_closed(
+    make_server: Callable[..., Server],
+):
+    """However much of a request has not left yet."""
+    server = make_server()
+    backend = RedisBackend(server.url, timeout_s=0.4)
+    await backend.open("app")
+    server.pause()
+    with pytest.raises(BackendUnavailableError):
+        await backend.commit([Transition(instance=ONE, at=0, create=LIVE, append=(NewItem("a", bytes(20 << 20)),))])
+    await backend.close()
+    await asyncio.sleep(0)  # a transport closes its socket in the next turn of the loop
+
+    transports = [one for one in gc.get_objects() if isinstance(one, asyncio.Transport)]
+    left = [one for one in transports if _port_of(one) == server.port]
+    server.resume()
+    assert left == []
+
+
+def _port_of(transport: asyncio.Transport) -> int | None:
+    """Where an open one leads to."""
+    sock = transport.get_extra_info("socket")
+    return None if sock is None or sock.fileno() < 0 else int(sock.getpeername()[1])

@@ -49,7 +49,8 @@ class Exchange(asyncio.Protocol):
             self.ended.set_result(reason)
 
     async def close(self) -> None:
-        """Disconnect."""
+        """Disconnect at once: a server that reads no more would keep open what still has to be written."""
+        self._transport.abort()
         await self._connection.disconnect(nowait=True)
 
     def data_received(self, data: bytes) -> None:
